@@ -1,0 +1,1 @@
+"""The models of the course, each a frozen config and one `nn.Module`: import what you need."""
