@@ -1,0 +1,1 @@
+"""Exercise checks, one module a chapter: `checks.attention.softmax(my_softmax)`."""
