@@ -1,0 +1,45 @@
+"""The frame that every widget stands in: one Python class, one script and one style sheet each.
+
+A widget's JavaScript and CSS are files of their own beside its module. What all widgets share
+(colours, number formats, saving a picture) is written once, in `shared.js` and `shared.css`, and
+joined to each widget's own files here. `anywidget` carries both to the page, to Jupyter and Colab.
+"""
+
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import anywidget
+
+_HERE = Path(__file__).parent
+
+
+class Widget(anywidget.AnyWidget):
+    """An ipywidget whose browser half is `<files>.js` and `<files>.css` beside its Python module.
+
+        class AttentionView(Widget):
+            files = "attention_view"
+
+    Subclasses describe themselves in `_summary`: notebooks store that text, so it must be the
+    same on every machine.
+    """
+
+    files: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        if "files" in cls.__dict__:  # not in the subclass that traitlets makes for each instance
+            folder = Path(sys.modules[cls.__module__].__file__ or "").parent
+            cls._esm = _joined("shared.js", folder / f"{cls.files}.js")
+            cls._css = _joined("shared.css", folder / f"{cls.files}.css")
+        super().__init_subclass__(**kwargs)
+
+    def _summary(self) -> str:
+        """What the widget holds, in a few words: `6 layers, 12 heads, 11 tokens`."""
+        return ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._summary()})"
+
+
+def _joined(shared: str, own: Path) -> str:
+    return (_HERE / shared).read_text("utf-8") + "\n" + own.read_text("utf-8")
