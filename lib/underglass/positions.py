@@ -1,0 +1,106 @@
+"""Three ways to tell attention where a token stands: sinusoidal, learned and rotary positions.
+
+References: Vaswani et al. (2017), "Attention Is All You Need", section 3.5 (sinusoidal);
+Devlin et al. (2019), "BERT", section 3 (learned);
+Su et al. (2021), "RoFormer", section 3.2 (rotary).
+Chapter: chapters/04_attention.ipynb
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def sinusoidal_positions(
+    max_len: int,
+    d_model: int,
+    *,
+    base: float = 10000.0,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Float[Tensor, "{max_len} {d_model}"]:
+    """P[p, 2i] = sin(p / base^(2i/d_model)), P[p, 2i+1] = cos(p / base^(2i/d_model)).
+
+    Raises:
+        ValueError: if `d_model` is odd: sines and cosines come in pairs.
+    """
+    _check_pairs("d_model", d_model)
+    angles = _angles(torch.arange(max_len), d_model, base)
+    # sin and cos side by side in a last axis of 2, then laid out in turn: sin, cos, sin, cos, ...
+    code = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return code.to(device, dtype or torch.get_default_dtype())
+
+
+class LearnedPositions(nn.Module):
+    """y_p = x_p + e_p: each of `max_len` positions has a learned vector e_p."""
+
+    def __init__(self, max_len: int, d_model: int) -> None:
+        super().__init__()
+        self.max_len = max_len
+        self.weight = nn.Parameter(torch.empty(max_len, d_model))
+        nn.init.normal_(self.weight, std=0.02)  # BERT's and GPT-2's choice
+
+    def forward(
+        self, x: Float[Tensor, "*batch seq d_model"], offset: int = 0
+    ) -> Float[Tensor, "*batch seq d_model"]:
+        """Add the positions `offset`, `offset + 1`, ... to x (`offset`: how many came before).
+
+        Raises:
+            ValueError: if the last position is beyond `max_len`.
+        """
+        end = offset + x.shape[-2]
+        if end > self.max_len:
+            raise ValueError(f"x reaches position {end}: expected at most max_len={self.max_len}")
+        return x + self.weight[offset:end]
+
+    def extra_repr(self) -> str:
+        return f"max_len={self.max_len}, d_model={self.weight.shape[1]}"
+
+
+class RotaryPositions(nn.Module):
+    """Turn the pair (x_i, x_{i + d_head/2}) at position p by the angle p / base^(2i/d_head).
+
+    Rotated queries and keys have a dot product that depends on how far apart they stand, and not
+    on where. Which coordinates make a pair is a convention: the paper pairs neighbours (0 with 1,
+    2 with 3); here coordinate i goes with i + d_head/2, as in Llama's published weights.
+    """
+
+    def __init__(self, d_head: int, *, base: float = 10000.0) -> None:
+        super().__init__()
+        _check_pairs("d_head", d_head)
+        self.d_head = d_head
+        self.base = base
+
+    def forward(
+        self, x: Float[Tensor, "*batch seq d_head"], offset: int = 0
+    ) -> Float[Tensor, "*batch seq d_head"]:
+        """Turn x, whose first row stands at position `offset`.
+
+        Raises:
+            ValueError: if x is not `d_head` wide.
+        """
+        if x.shape[-1] != self.d_head:
+            raise ValueError(f"x is {x.shape[-1]} wide: expected d_head={self.d_head}")
+        places = torch.arange(offset, offset + x.shape[-2], device=x.device)
+        # Angles grow with the position, and bfloat16 cannot tell position 256 from 257.
+        precise = torch.promote_types(x.dtype, torch.float32)
+        angles = _angles(places, self.d_head, self.base, precise)
+        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        first, second = x.chunk(2, dim=-1)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+    def extra_repr(self) -> str:
+        return f"d_head={self.d_head}, base={self.base:g}"
+
+
+def _angles(
+    places: Tensor, width: int, base: float, dtype: torch.dtype = torch.float64
+) -> Float[Tensor, "seq pair"]:
+    """places[p] / base^(2i/width), for every position p and every pair i of coordinates."""
+    exponents = torch.arange(0, width, 2, device=places.device, dtype=dtype) / width
+    return torch.outer(places.to(dtype), base**-exponents)
+
+
+def _check_pairs(name: str, width: int) -> None:
+    if width < 2 or width % 2:
+        raise ValueError(f"{name}={width}: expected an even number, for coordinates go in pairs")
