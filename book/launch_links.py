@@ -1,4 +1,4 @@
-"""Open every Colab link of the built book as Colab would: `python book/launch_links.py _build/html`.
+"""Open every Colab link of the book as Colab would: `python book/launch_links.py _build/html`.
 
 Each link must lead to a raw file that parses as a notebook and equals this commit's. Standard
 library only; it runs after the book is published, where the address can be reached.
