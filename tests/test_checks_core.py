@@ -123,8 +123,8 @@ def test_every_kind_of_stub(answer, line):
             "result: 2 of 6 values are off, most at [1, 1]: expected 0.4879, got 0.6879",
         ),
         (
-            lambda x: x.softmax(-1).where(x != 0, torch.nan),
-            "result: 2 of 6 values are off, most at [0, 0]: expected 0.09003, got nan",
+            lambda x: (x.softmax(-1) + 0.1).where(x != 1, torch.nan),
+            "result: 6 of 6 values are off, most at [0, 1]: expected 0.2447, got nan",
         ),
         (torch.tensor([1.0]), "this check takes your function itself, without parentheses"),
         (0.25, "this check takes your function itself, without parentheses"),
