@@ -64,9 +64,7 @@ def used_axes() -> set[str]:
 
 
 def used_sizes() -> set[str]:
-    inside = [
-        s for p, s in SOURCES.items() if p.relative_to(LIB).parts[0].split(".")[0] in COMPONENTS
-    ]
+    inside = [s for p, s in SOURCES.items() if p.relative_to(LIB).parts[0] in COMPONENTS]
     assert len(inside) >= len(COMPONENTS)
     return {name for source in inside for name in size_arguments(source)} - {"pad_id"}  # an id
 
