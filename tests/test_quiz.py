@@ -101,10 +101,13 @@ RIGHT, WRONG = Choice("yes", correct=True), Choice("no", "It is not.")
         (lambda: Choice("no"), "the wrong choice 'no' has no feedback: expected why it is wrong"),
         (lambda: Choice("no", " "), "the wrong choice 'no' has no feedback"),
         (lambda: Question("", [RIGHT, WRONG]), "prompt of a question is '': expected text"),
-        (lambda: Question("q", [RIGHT]), "the question 'q' has 1 choices: expected 2 to 6"),
+        (
+            lambda: Question("q", [RIGHT]),
+            "the question 'q': number of choices is 1, expected 2 to 6",
+        ),
         (
             lambda: Question("q", [RIGHT, *[Choice(str(i), "f") for i in range(6)]]),
-            "the question 'q' has 7 choices: expected 2 to 6",
+            "the question 'q': number of choices is 7, expected 2 to 6",
         ),
         (
             lambda: Question("q", [WRONG, Choice("nein", "f")]),

@@ -57,7 +57,7 @@ class Question:
                 raise TypeError(f"{where} has the choice {choice!r}: expected a Choice")
         texts = [choice.text for choice in self.choices]
         if not 2 <= len(texts) <= 6:
-            raise ValueError(f"{where} has {len(texts)} choices: expected 2 to 6")
+            raise ValueError(f"{where}: number of choices is {len(texts)}, expected 2 to 6")
         if twice := _repeated(texts):
             raise ValueError(f"{where} offers {twice!r} twice: expected different choices")
         if not any(choice.correct for choice in self.choices):
