@@ -1,0 +1,128 @@
+"""Embeds the widgets of a page: the state that its pictures need, once, and what mounts them.
+
+Executing a chapter leaves the state of every widget that was ever made, each with a full copy of
+its script, in the head of the page. Here it shrinks to what the page shows and moves to its end:
+
+    {"version_major": 2, "version_minor": 0,
+     "state": {id: {..., "state": {"_esm": {"source": 0}, "_css": {"source": 1}, ...}}},
+     "sources": [text, text]}
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from assets import serve
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+STATE = "application/vnd.jupyter.widget-state+json"
+VIEW = re.compile(
+    r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL
+)
+WITHOUT_SCRIPT = (
+    "<noscript><p>This picture answers to your hand, and needs JavaScript.</p></noscript>"
+)
+LINKS = {"LinkModel", "DirectionalLinkModel"}
+SHARED = ("_esm", "_css")
+# Traits that only a live notebook reads: whereabouts of ipywidgets' own classes, and its box model.
+LIVE_ONLY = {
+    *("layout", "tabbable", "tooltip", "_dom_classes", "_anywidget_id", "_model_module"),
+    *("_model_module_version", "_view_count", "_view_module", "_view_module_version"),
+    *("_view_name", "_model_name"),
+}
+
+
+def shown_models(body: str) -> list[str]:
+    """The ids of the models that the page displays, in its order."""
+    return [json.loads(view)["model_id"] for view in VIEW.findall(body)]
+
+
+def mentioned(value: Any) -> Iterator[str]:
+    """The ids of the models that a trait's value refers to."""
+    if isinstance(value, str) and value.startswith("IPY_MODEL_"):
+        yield value.removeprefix("IPY_MODEL_")
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from mentioned(item)
+
+
+def slim(entry: dict[str, Any]) -> dict[str, Any]:
+    """A model's entry without the traits that only a live notebook reads."""
+    if entry["model_name"] in LINKS:
+        kept = {name: entry["state"][name] for name in ("_model_name", "source", "target")}
+    else:
+        kept = {name: value for name, value in entry["state"].items() if name not in LIVE_ONLY}
+    return {**entry, "state": kept}
+
+
+def needed(state: dict[str, Any], shown: list[str]) -> dict[str, Any]:
+    """The models shown, those that they refer to, and the links between any of them."""
+    kept: dict[str, Any] = {}
+    todo = list(shown)
+    while todo:
+        if (model := todo.pop()) in state and model not in kept:
+            kept[model] = slim(state[model])
+            todo += mentioned(kept[model]["state"])
+    for model, entry in state.items():
+        if entry["model_name"] in LINKS:
+            link = slim(entry)
+            if all(end in kept for end in mentioned(link["state"])):
+                kept[model] = link
+    return kept
+
+
+def share_sources(state: dict[str, Any]) -> list[str]:
+    """Takes the scripts and styles out of the models; leaves the number of each in its place."""
+    sources: list[str] = []
+    for entry in state.values():
+        for name in SHARED:
+            if isinstance(text := entry["state"].get(name), str):
+                if text not in sources:
+                    sources.append(text)
+                entry["state"][name] = {"source": sources.index(text)}
+    return sources
+
+
+def to_script(data: Any) -> str:
+    """JSON that is safe inside a script element: nothing in it can end or reopen the element."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("</", "<\\/").replace("<!", "\\u003c!")
+
+
+def problems(state: dict[str, Any], shown: list[str]) -> Iterator[str]:
+    """What the page shows and the runtime cannot bring to life."""
+    for model in shown:
+        if model not in state:
+            yield f"widget {model} has no stored state"
+        elif state[model]["model_module"] != "anywidget":
+            name = state[model]["model_name"].removesuffix("Model")
+            yield f"{name} would be dead in the page: display a widget of underglass instead"
+
+
+def embed(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Moves the state out of the head, slimmed; adds the runtime to a page that shows widgets."""
+    scripts = context["script_files"]  # Sphinx's own list: what is added below, it adds here
+    stored = [script for script in scripts if script.attributes.get("type") == STATE]
+    scripts[:] = [script for script in scripts if script not in stored]
+    if not (shown := shown_models(context.get("body") or "")):
+        return
+    data: dict[str, Any] = {"state": {}}
+    if stored:
+        data = json.loads(stored[0].attributes["body"])
+    for problem in problems(data["state"], shown):
+        logger.warning(problem, location=page, type="book", subtype="widget")
+    data["state"] = needed(data["state"], shown)
+    data["sources"] = share_sources(data["state"])
+    body = VIEW.sub(lambda view: view[0] + WITHOUT_SCRIPT, context["body"])
+    context["body"] = f'{body}<script type="{STATE}">{to_script(data)}</script>\n'
+    app.add_js_file("widget_runtime.js", defer="defer")  # during this event: on this page only
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    serve(app, "widget_runtime.js")
+    app.connect("html-page-context", embed, priority=700)  # after MyST-NB has added the state
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
