@@ -40,6 +40,7 @@ environment:
 
 environment-dev:
 	@$(PYTHON) book/environment.py --folder $(VENV) --dev
+	@PYTHONPATH=book $(BIN)/python tests/colab.py
 
 clean:  ## everything made here; the environment and the fetched data stay
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis build lib/*.egg-info
