@@ -15,7 +15,8 @@ from environment import python_of
 ROOT = Path(__file__).parents[1]
 # What Colab's own module does for widgets of other packages; that it was called is what counts.
 GOOGLE_COLAB_OUTPUT = """
-import os, pathlib
+import os, pathlib, types
+_widgets = types.SimpleNamespace(_installed_url=None)
 def enable_custom_widget_manager():
     pathlib.Path(os.environ["WIDGET_MANAGER_ENABLED"]).touch()
 """
@@ -63,7 +64,7 @@ def host(tmp_path, repository, monkeypatch) -> Path:
     site = colab.site_packages(folder)
     lower = colab.site_packages(colab.FOLDER)
     (site / "host.pth").write_text(
-        f"{lower}\n{colab.FOLDER / 'torch-alone'}\nimport google.colab\n"
+        f"{lower}\n{colab.FOLDER / 'torch-alone'}\nimport google.colab.output\n"
     )
     (site / "google" / "colab").mkdir(parents=True)
     (site / "google" / "colab" / "__init__.py").touch()
