@@ -41,9 +41,24 @@ def to_mathml(latex: str, *, display: bool) -> str:
         raise LatexError(f"{numbered[0]} numbers itself: write aligned, and a label after the $$")
     if display and r"\begin" not in latex and (r"\\" in latex or re.search(r"(?<!\\)&", latex)):
         latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"
-    mathml = converter.convert_with_local_state(latex.strip(), displaystyle=display)
-    # A combining line below, stretched above its base, stands off and too thin: use the overline.
-    return mathml.replace('<mo stretchy="true">\u0332</mo>', '<mo stretchy="true">\u203e</mo>')
+    return draw_overlines(converter.convert_with_local_state(latex.strip(), displaystyle=display))
+
+
+LOOSE = '<mo stretchy="true">\u0332</mo></mover>'
+
+
+def draw_overlines(mathml: str) -> str:
+    """Leaves each overline to the style sheet: as a stretched accent it doubles and stands off."""
+    while (end := mathml.find(LOOSE)) >= 0:
+        start, open_ones = end, 1
+        while open_ones:  # back to the <mover> that this ends
+            closing = mathml.rfind("</mover>", 0, start)
+            start = max(mathml.rfind("<mover", 0, start), closing)
+            open_ones += 1 if start == closing else -1
+        base = mathml[mathml.index(">", start) + 1 : end]
+        rest = mathml[end + len(LOOSE) :]
+        mathml = f'{mathml[:start]}<mrow class="overline">{base}</mrow>{rest}'
+    return mathml
 
 
 def render(node: nodes.math | nodes.math_block) -> str:
