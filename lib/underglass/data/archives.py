@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib import metadata
+from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import cast
 
 from .errors import DamagedDataError
 from .table import Source
 
-Members = Mapping[str, Callable[[], IO[bytes]]]  # name in the archive -> opens it for reading
+Members = Mapping[str, Callable[[], BufferedIOBase]]  # name in the archive -> opens it for reading
 
 
 @contextmanager
@@ -81,15 +82,19 @@ def _inner(members: Members, source: Source) -> Iterator[Members]:
 
 
 @contextmanager
-def _opened(file: IO[bytes]) -> Iterator[Members]:
+def _opened(file: BufferedIOBase) -> Iterator[Members]:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
-            yield {i.filename: partial(archive.open, i) for i in archive.infolist()}
+            yield {i.filename: _opener(archive.open, i) for i in archive.infolist()}
         return
     file.seek(0)
     with tarfile.open(fileobj=file) as archive:
         regular = [member for member in archive.getmembers() if member.isfile()]
-        yield {m.name: cast(Callable, partial(archive.extractfile, m)) for m in regular}
+        yield {m.name: _opener(archive.extractfile, m) for m in regular}
+
+
+def _opener(extract: Callable, member: object) -> Callable[[], BufferedIOBase]:
+    return cast(Callable[[], BufferedIOBase], partial(extract, member))
 
 
 @contextmanager

