@@ -1,0 +1,5 @@
+"""Text to token ids and back; one tokenizer a file."""
+
+from underglass.tokenizers.wordpiece import WordPiece
+
+__all__ = ["WordPiece"]
