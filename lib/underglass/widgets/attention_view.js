@@ -13,6 +13,7 @@
 const FAINT = 0.005; // reads 0.00 with two digits
 const LONG = 40; // tokens; above this the matrix takes the whole width, and lines are set closer
 const LEVELS = 256; // of the colour scale
+const QUICK = 2e5; // weights: their means and roll-out take a few milliseconds
 
 /** How strongly a weight is drawn. The root keeps small weights visible: 0.01 is drawn as 0.1. */
 const strength = (weight) => Math.sqrt(Math.min(1, weight));
@@ -125,9 +126,9 @@ function palette(root) {
   const pixels = new Uint32Array(LEVELS);
   const bytes = new Uint8ClampedArray(pixels.buffer);
   colours.forEach((colour, i) => bytes.set([...colour, 255], 4 * i));
-  const [ink, soft, line, accent, back] = ["ink", "soft", "line", "accent", "bg"].map((name) => variable(root, `--ug-${name}`));
+  const [ink, soft, line, accent, warm, back] = ["ink", "soft", "line", "accent", "warm", "bg"].map((name) => variable(root, `--ug-${name}`));
   const fills = colours.map(css), dress = colours.map((colour, i) => `background: ${fills[i]}; color: ${inkOn(colour)}`);
-  return { pixels, fills, dress, ink, soft, line, accent, back };
+  return { pixels, fills, dress, ink, soft, line, accent, warm, back };
 }
 
 const scratch = () => document.createElement("canvas").getContext("2d");
@@ -223,12 +224,17 @@ class HeadGrid {
     this.context = sized(this.canvas, this.left(columns - 1) + this.pitch, this.cells.length * this.pitch);
   }
 
-  /** Draw the heads now; the means and the roll-out take longer and are left to idle moments. */
+  /** Draw the heads now; the means and the roll-out of many weights are left to idle moments. */
   paint(colours) {
     const all = this.cells.flatMap((row, i) => row.map((cell, j) => cell && { ...cell, row: i, column: j })).filter(Boolean);
-    for (const cell of all.filter(({ choice }) => choice.mode === "head")) this.paintCell(cell, colours);
-    const later = all.filter(({ choice }) => choice.mode !== "head");
     this.stop?.();
+    const light = this.attention.weights.length < QUICK;
+    const later = all.filter((cell) => {
+      const now = light || cell.choice.mode === "head";
+      if (now) this.paintCell(cell, colours);
+      return !now;
+    });
+    if (!later.length) return;
     let handle = 0;
     const wait = window.requestIdleCallback ?? ((work) => setTimeout(work, 1)); // Safari has none
     const work = (deadline) => {
@@ -570,9 +576,11 @@ function table(attention, matrix, followed, caption, colours) {
     })));
 }
 
+const TICKS = [0, 0.01, 0.1, 0.25, 0.5, 1];
+
 /** What the colours and lines mean. */
 function legend() {
-  const ticks = [0, 0.01, 0.1, 0.25, 0.5, 1].map((weight) =>
+  const ticks = TICKS.map((weight) =>
     h("span", { style: `left: ${100 * strength(weight)}%` }, String(weight)));
   return h("div", { class: "av-legend", role: "img", "aria-label": "Scale of the weights, from 0 to 1. A stronger colour and a thicker line mean a larger weight." },
     h("span", {}, "weight"), h("div", { class: "av-scale" }, h("i"), h("div", { class: "av-ticks" }, ticks)));
@@ -580,50 +588,61 @@ function legend() {
 
 // ---------------------------------------------------------------- the picture that is saved
 
+// Measures of the picture: a step per token; columns for names, numbers, the lines between them; the matrix after that.
+const STEP = 20, NAME = 124, NUMBER = 36, BETWEEN = 200, TOP = 100, SHEET = 3 * NAME + 2 * NUMBER + BETWEEN + 24;
+
 /** One sentence's lines and matrix as vectors, with every colour written out. */
 function drawing(attention, matrix, followed, colours) {
-  const { from, to, rows, columns } = attention, step = 20, width = 200, side = 116, cell = 20, top = 96;
-  const weights = followed && attention.weightsOf(matrix, followed);
+  const { from, to, rows, columns } = attention, left = NAME + NUMBER, right = left + BETWEEN;
+  const weights = followed && attention.weightsOf(matrix, followed), byRow = followed?.side === "from";
   const text = (x, y, content, more = {}) => s("text", { x, y, fill: colours.ink, "font-size": 12, ...more }, content);
-  const lines = s("g", { transform: `translate(0 ${top})`, fill: "none", stroke: colours.accent });
-  const cells = s("g", { transform: `translate(${2 * side + width + 150} ${top})` });
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) {
-    const weight = matrix[i * columns + j];
-    if (level(weight) > 0) cells.append(s("rect", { x: j * cell, y: i * cell, width: cell, height: cell, fill: colours.fills[level(weight)] }));
-    const on = !followed || (followed.side === "from" ? i : j) === followed.token;
-    if (weight < FAINT || !on) continue;
-    const [y, end] = [(i + 0.5) * step, (j + 0.5) * step], x = side + width;
-    lines.append(s("path", { d: `M${side} ${y}C${side + width * 0.4} ${y} ${side + width * 0.6} ${end} ${x} ${end}`,
+  const end = { "text-anchor": "end" }, soft = { fill: colours.soft }, middle = (i) => TOP + (i + 0.5) * STEP;
+  const lines = s("g", { fill: "none", stroke: colours.accent }), cells = s("g", { transform: `translate(${SHEET} ${TOP})` });
+  matrix.forEach((weight, at) => {
+    const i = Math.floor(at / columns), j = at % columns;
+    if (level(weight) > 0) cells.append(s("rect", { x: j * STEP, y: i * STEP, width: STEP, height: STEP, fill: colours.fills[level(weight)] }));
+    if (weight < FAINT || (followed && (byRow ? i : j) !== followed.token)) return;
+    const [y, z] = [middle(i), middle(j)];
+    lines.append(s("path", { d: `M${left} ${y}C${left + BETWEEN * 0.4} ${y} ${right - BETWEEN * 0.4} ${z} ${right} ${z}`,
       "stroke-opacity": strength(weight).toFixed(3), "stroke-width": thickness(weight).toFixed(2) }));
-  }
-  cells.append(s("rect", { width: columns * cell, height: rows * cell, fill: "none", stroke: colours.line }));
-  if (followed) cells.append(s("rect", { fill: "none", stroke: colours.accent, "stroke-width": 2,
-    ...(followed.side === "from" ? { y: followed.token * cell, width: columns * cell, height: cell } : { x: followed.token * cell, width: cell, height: rows * cell }) }));
-  const number = (i, here) => (followed && followed.side !== here ? ` ${format(weights[i])}` : "");
-  const bold = (i, here) => (followed?.side === here && followed.token === i ? { "font-weight": "bold" } : {});
+  });
+  const frame = (more) => s("rect", { width: columns * STEP, height: rows * STEP, fill: "none", stroke: colours.line, ...more });
+  const at = followed && followed.token * STEP;
+  cells.append(frame({}), followed ? frame({ stroke: colours.warm, "stroke-width": 2, ...(byRow ? { y: at, height: STEP } : { x: at, width: STEP }) }) : "");
+  /** A column of tokens, and of numbers between them and the lines. */
+  const column = (side, x, inner, anchor) => attention.tokens(side).map((name, i) => [
+    text(followed && followed.side !== side ? x : inner, middle(i) + 4, short(name), { ...anchor, ...(followed?.side === side && followed.token === i ? { "font-weight": "bold" } : {}) }),
+    followed && followed.side !== side ? text(inner, middle(i) + 4, format(weights[i]), anchor) : null,
+  ]).flat().filter(Boolean);
   return s("g", {},
-    text(side - 6, 20, "from (query)", { "text-anchor": "end", fill: colours.soft }), text(side + width + 6, 20, "to (key)", { fill: colours.soft }),
-    from.map((name, i) => text(side - 6, top + (i + 0.5) * step + 4, `${number(i, "from")} ${short(name)}`, { "text-anchor": "end", ...bold(i, "from") })),
-    to.map((name, j) => text(side + width + 6, top + (j + 0.5) * step + 4, `${short(name)}${number(j, "to")}`, bold(j, "to"))),
-    lines, cells,
-    from.map((name, i) => text(2 * side + width + 144, top + (i + 0.5) * cell + 4, short(name), { "text-anchor": "end" })),
-    to.map((name, j) => text(0, 0, short(name), { transform: `translate(${2 * side + width + 154 + (j + 0.5) * cell} ${top - 6}) rotate(-60)` })));
+    text(left - 6, TOP - 12, "from (query)", { ...end, ...soft }), text(right + 6, TOP - 12, "to (key)", soft),
+    column("from", left - 6 - NUMBER, left - 6, end), column("to", right + 6 + NUMBER, right + 6, {}), lines, cells,
+    from.map((name, i) => text(SHEET - 6, middle(i) + 4, short(name), end)),
+    to.map((name, j) => text(0, 0, short(name), { transform: `translate(${SHEET + (j + 0.5) * STEP + 4} ${TOP - 6}) rotate(-60)` })),
+    text(SHEET, TOP + rows * STEP + 18, "rows: from (query), columns: to (key)", soft));
+}
+
+/** The scale of the weights, as vectors. */
+function scaleBar(colours, width = 240) {
+  return s("g", {}, s("text", { x: -56, y: 11, fill: colours.soft, "font-size": 12 }, "weight"),
+    range(48).map((i) => s("rect", { x: (i * width) / 48, width: width / 48 + 0.5, height: 12, fill: colours.fills[Math.round((i * (LEVELS - 1)) / 47)] })),
+    s("rect", { width, height: 12, fill: "none", stroke: colours.line }),
+    TICKS.map((weight) => s("text", { x: strength(weight) * width, y: 27, fill: colours.soft, "font-size": 11, "text-anchor": "middle" }, String(weight))));
 }
 
 /** All that is enlarged, as one SVG that needs nothing around it. */
 function picture(panels, choice, followed, colours) {
-  const height = (panel) => Math.max(panel.attention.rows, panel.attention.columns) * 20 + 130;
-  const width = Math.max(...panels.map(({ attention }) => 480 + attention.columns * 20 + 80));
   const svg = s("svg", { xmlns: "http://www.w3.org/2000/svg", "font-family": "system-ui, sans-serif", role: "img" },
     s("title", {}, `Attention weights: ${nameOf(choice)}`), s("rect", { width: "100%", height: "100%", fill: colours.back }),
     s("text", { x: 16, y: 28, fill: colours.ink, "font-size": 16, "font-weight": "bold" }, `Attention: ${nameOf(choice, " · ")}`));
-  let y = 44;
-  for (const panel of panels) {
-    const here = panel.within(followed), drawn = drawing(panel.attention, panel.matrix, here, colours);
-    drawn.setAttribute("transform", `translate(0 ${y})`);
-    svg.append(drawn, s("desc", {}, panel.readout.textContent));
-    y += height(panel);
+  const width = SHEET + 70 + STEP * Math.max(...panels.map(({ attention }) => attention.columns));
+  let y = 30;
+  const put = (drawn, x, height) => { drawn.setAttribute("transform", `translate(${x} ${y})`); svg.append(drawn); y += height; };
+  for (const { attention, matrix, readout, within } of panels) {
+    svg.append(s("desc", {}, readout.textContent));
+    put(drawing(attention, matrix, within(followed), colours), 0, TOP + STEP * Math.max(attention.rows, attention.columns) + 34);
   }
+  put(scaleBar(colours), SHEET, 44);
   for (const [name, value] of Object.entries({ width, height: y, viewBox: `0 0 ${width} ${y}` })) svg.setAttribute(name, String(value));
   return svg;
 }
@@ -671,9 +690,9 @@ class Panel {
   }
 
   /** The followed token, where this sentence is as long. @param {Followed|null} followed */
-  within(followed) {
+  within = (followed) => {
     return followed && followed.token >= 0 && followed.token < this.attention.length(followed.side) ? followed : null;
-  }
+  };
 
   follow(followed, colours) {
     const here = this.within(followed);
