@@ -366,6 +366,46 @@ def test_arrows_point_where_the_numbers_say(show):
         assert math.cos(drawn - meant) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("kind", ["sinusoidal", "rotary"])
+def test_a_screen_reader_hears_the_curves(show, kind):
+    page = show(PositionView(LENGTH, WIDTH, kind=kind))
+    name = {"sinusoidal": "Its product", "rotary": "Score at distance"}[kind]
+    label = page.get_by_role("img", name=name).get_attribute("aria-label") or ""
+    said = {int(number(k)): number(v) for k, v in re.findall(r"(−?\d+): (−?[\d.]+)", label)}
+    assert len(said) > 4
+    if kind == "rotary":
+        query, key = contents("alike", WIDTH)
+        wanted = {k: float(turned(query, max(0, -k)) @ turned(key, max(0, k))) for k in said}
+    else:
+        wanted = {k: float(code()[LENGTH // 3] @ code()[k]) for k in said}
+    assert said == pytest.approx(wanted, abs=0.00501)
+
+
+@pytest.mark.browser
+def test_colours_follow_the_theme(show):
+    page = show(PositionView(LENGTH, WIDTH))
+    first = "canvas => [...canvas.getContext('2d').getImageData(0, 1, 1, 1).data]"
+    assert page.locator("canvas").evaluate(first) == [31, 95, 191, 255]  # cos(0) is 1
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_function("document.querySelector('.ug').matches('[data-theme=dark] *')")
+    assert page.locator("canvas").evaluate(first) == [125, 180, 255, 255]
+
+
+@pytest.mark.browser
+def test_pictures_follow_the_width(show):
+    page = show(PositionView(LENGTH, WIDTH))
+    for width in (500, 900, 360):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(
+            "() => { const svg = document.querySelector('.plot'); "
+            "return Math.abs(svg.viewBox.baseVal.width - svg.parentNode.clientWidth) <= 1 }"
+        )
+        over, under = (page.locator(x).bounding_box() for x in (".heat .ground", "canvas"))
+        assert over == pytest.approx(under, abs=1)
+        assert over["x"] + over["width"] <= width
+
+
 # In a browser: both
 
 

@@ -200,14 +200,14 @@ function hull(points) {
 /** Names beside points, each pushed away from `centre` and off the names already there. */
 function labeller(centre) {
   const taken = [{ middle: 280, y: 160, width: 24 }]; // the end of the axis
-  return ([x, y], text, name = "") => {
+  return ([x, y], text, name = "", radius = 3) => {
     const short = [...text].length > 12 ? [...text].slice(0, 11).join("") + "…" : text;
     const width = 8 * [...short].length + 4, angle = Math.atan2(y - centre[1], x - centre[0]);
     let box = null;
     for (const [turned, far] of [[0, 12], [0.9, 14], [-0.9, 14], [1.8, 16], [-1.8, 16], [2.8, 18], [0, 30]]) {
-      const [dx, dy] = [Math.cos(angle + turned), Math.sin(angle + turned)];
-      const middle = Math.max(width / 2 + 2, Math.min(298 - width / 2, x + dx * (far + width / 2)));
-      box = { middle, y: Math.max(12, Math.min(292, y + dy * (far + 4))) };
+      const [dx, dy] = [Math.cos(angle + turned) * (far + radius - 3), Math.sin(angle + turned) * (far + radius - 3)];
+      const middle = Math.max(width / 2 + 2, Math.min(298 - width / 2, x + dx + Math.cos(angle + turned) * (width / 2)));
+      box = { middle, y: Math.max(12, Math.min(292, y + dy + Math.sin(angle + turned) * 4)) };
       if (taken.every((other) => Math.abs(other.middle - box.middle) > (other.width + width) / 2 || Math.abs(other.y - box.y) > 14)) break;
     }
     taken.push({ ...box, width });
@@ -334,7 +334,7 @@ export default {
     const row = (name, own, cells, control) => {
       const [title, formula, words] = CAPTIONS[name];
       works[name] = h("p", { class: "work" });
-      const caption = h("div", { role: "rowheader", class: "caption" },
+      const caption = h("div", { role: "rowheader", class: "caption", "aria-label": `${title}, ${formula}` },
         h("div", { class: "name" }, h("strong", {}, title), " ", h("span", { class: "formula" }, formula)),
         h("p", { class: "words" }, words), control ?? null, works[name]);
       own.setAttribute("role", "cell");
@@ -355,7 +355,7 @@ export default {
     const ticks = tokens.map((token, i) => h("input", { type: "checkbox", class: "tick-box", "aria-label": `may look at ${token}`,
       onchange(event) { replaceOwn("mask", i, event.target.checked); } }));
     bars.masked.forEach((cell, i) => cell.element.prepend(h("label", { class: "tick-label" }, ticks[i])));
-    const axis = () => h("div", { class: "cell axis-labels", "aria-hidden": "true" }, h("div", { class: "chart" }, h("span"), h("span")));
+    const axis = () => h("div", { class: "cell axis-labels" }, h("div", { class: "chart", "aria-hidden": "true" }, h("span"), h("span")));
     const axes = { scores: axis(), scaled: axis(), masked: axis() };
     const sum = h("span", { class: "number" });
     const divide = h("input", { type: "checkbox", onchange() { save("scaled", divide.checked); } });
@@ -371,7 +371,7 @@ export default {
       h("div", { role: "row", class: "row heads" },
         h("div", { role: "columnheader", class: "caption hint" }, "Drag a number sideways, type it, or press ↑ ↓. Click a token to follow it down."),
         h("div", { role: "columnheader", class: "cell own" }, chooser),
-        ...heads.map((head, i) => { const cell = h("div", { role: "columnheader", class: "cell" }, head); columns[i].push(cell); return cell; })),
+        ...heads.map((head, i) => { const cell = h("div", { role: "columnheader", class: "cell", "aria-label": tokens[i] }, head); columns[i].push(cell); return cell; })),
       row("keys", queryCells.element, keyCells.map((cell) => cell.element)),
       row("scores", axes.scores, bars.scores.map((cell) => cell.element)),
       row("scaled", axes.scaled, bars.scaled.map((cell) => cell.element),
@@ -393,7 +393,7 @@ export default {
       save(name, model.get(name).map((row, i) => (i === Number(which) ? point : row)));
     };
     const vectors = d === 2 ? plane("Query and keys: the longer a key’s shadow on q, the higher its score", drags("key")) : null;
-    const points = dv === 2 ? plane("Values: the output lies between them, nearest the heaviest", drags("value")) : null;
+    const points = dv === 2 ? plane("Values: each pulls the output by its weight", drags("value")) : null;
 
     const status = h("div", { class: "ug-hidden", role: "status" });
     const note = h("p", { class: "note", role: "note" });
@@ -446,12 +446,13 @@ export default {
       }
       if (points) {
         const shapes = points.frame(largest(...state.values, result.output)), { at } = points, middle = [0, 1].map((j) => total(state.values.map((value) => value[j])) / k);
-        const name = labeller(at(middle)), names = state.values.map((value, i) => name(at(value), tokens[i]));
+        const name = labeller(at(middle)), sizes = result.weights.map((weight) => 3 + 12 * Math.sqrt(weight));
+        const names = state.values.map((value, i) => name(at(value), tokens[i], "", sizes[i]));
         shapes.push(s("path", { d: `M${hull(state.values).map(at).join("L")}Z`, class: "hull" }));
         state.values.forEach((value, i) => {
           const spot = at(value), out = at(result.output);
           shapes.push(s("path", { d: `M${spot}L${out}`, class: "pull", style: `opacity: ${result.weights[i]}` }),
-            s("circle", { cx: spot[0], cy: spot[1], r: 3 + 12 * Math.sqrt(result.weights[i]), class: i === followed ? "value followed" : "value" }),
+            s("circle", { cx: spot[0], cy: spot[1], r: sizes[i], class: i === followed ? "value followed" : "value" }),
             ...grip(spot, i));
         });
         const [x, y] = at(result.output);

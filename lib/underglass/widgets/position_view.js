@@ -108,7 +108,7 @@ function sinusoidalPicture(move) {
   const canvas = h("canvas", { class: "pixels", "aria-hidden": "true" });
   const image = s("image", { x: LEFT, preserveAspectRatio: "none", "image-rendering": "pixelated" });
   const ground = s("rect", { x: LEFT, class: "ground" });
-  const cell = s("g", {}), rest = s("g", {});
+  const cell = s("g", {}), rest = s("g", { role: "img" });
   const heat = s("g", { tabindex: 0, role: "application", class: "heat" }, image, ground, cell);
   svg.append(rest, heat);
   let plan = null, held = false, drawn = "";
@@ -203,6 +203,8 @@ function sinusoidalPicture(move) {
       s("circle", { cx: x(position), cy: fall.y(products[position]), r: 4, class: "dot accent" }),
       ...xAxis(steps, x, dots + dotsHeight, "position", width));
     rest.replaceChildren(...shapes);
+    rest.setAttribute("aria-label", `Curves at position ${position}: ${lines.map(([i]) => `dimension ${i} ${format(code[position * d + i])}`).join(", ")}. `
+      + `Its product with position ${steps.map((p) => `${p}: ${format(products[p])}`).join(", ")}`);
     return products;
   }
   /** The drawing with the heat map inside it, for as long as it takes to save. */
@@ -254,11 +256,13 @@ function rotaryPicture() {
     const ticks = [...new Set([least, 0, best].map((v) => Math.round(v)))].filter((v) => v >= least - room && v <= best + room);
     const frame = plotFrame({ top, height, width, title: "Score for every distance", low: least - room, high: best + room, ticks });
     const x = (delta) => LEFT + ((delta + most + 0.5) * inside) / (2 * most + 1);
-    shapes.push(...frame.shapes, s("path", { d: `M${x(0)} ${top}v${height}`, class: "grid" }),
+    const far = roundSteps(-most, most, inside / 70);
+    shapes.push(s("g", { role: "img", "aria-label": `Score at distance ${far.map((k) => `${whole(k)}: ${format(scores[k + most])}`).join(", ")}` },
+      ...frame.shapes, s("path", { d: `M${x(0)} ${top}v${height}`, class: "grid" }),
       s("path", { d: `M${x(distance)} ${top}v${height}`, class: "here" }),
       s("path", { d: line(scores.length, (i) => x(i - most), (i) => frame.y(scores[i])), class: "curve accent", "data-scores": "" }),
       s("circle", { cx: x(distance), cy: frame.y(scores[distance + most]), r: 5, class: "dot warm" }),
-      ...xAxis(roundSteps(-most, most, inside / 70), x, top + height, "key position − query position", width));
+      ...xAxis(far, x, top + height, "key position − query position", width)));
     svg.setAttribute("viewBox", `0 0 ${width} ${top + height + 36}`);
     svg.replaceChildren(...shapes);
   }
