@@ -59,7 +59,7 @@ def copy_members(members: Members, files: tuple[str, ...], source: Source, folde
     }
     for pattern in files:
         found = [name for name in below if fnmatchcase(name, pattern)]
-        if not found and not (source.complete and "*" not in pattern):
+        if not found and not source.complete:
             raise DamagedDataError(f"{source.release} has no member {source.root + pattern!r}")
         for name in found:
             if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
