@@ -30,6 +30,14 @@ ALWAYS |= {ord(c) for c in "\u00a0′−×·…√()[]{}|‖⌊⌋⌈⌉⟨⟩¯
 converter = LatexToMathML(annotation=True, fancy_error=False)
 
 
+def outside_environments(latex: str) -> str:
+    r"""What is left of a formula without its `\begin{...} ... \end{...}`."""
+    innermost = re.compile(r"\\begin\{(\w+\*?)\}(?:(?!\\begin).)*?\\end\{\1\}", re.DOTALL)
+    while (shorter := innermost.sub("", latex)) != latex:
+        latex = shorter
+    return latex
+
+
 def to_mathml(latex: str, *, display: bool) -> str:
     r"""Converts one formula. Bare `&` and `\\` are taken as aligned lines, as Sphinx does.
 
@@ -39,7 +47,7 @@ def to_mathml(latex: str, *, display: bool) -> str:
     """
     if numbered := re.search(r"\\begin\{(equation|align|gather|multline)\*?\}", latex):
         raise LatexError(f"{numbered[0]} numbers itself: write aligned, and a label after the $$")
-    if display and r"\begin" not in latex and (r"\\" in latex or re.search(r"(?<!\\)&", latex)):
+    if display and re.search(r"\\\\|(?<!\\)&", outside_environments(latex)):
         latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"
     return draw_overlines(converter.convert_with_local_state(latex.strip(), displaystyle=display))
 

@@ -20,9 +20,8 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 STATE = "application/vnd.jupyter.widget-state+json"
-VIEW = re.compile(
-    r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL
-)
+VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
+VIEW = re.compile(rf'<script type="{re.escape(VIEW_TYPE)}">(.*?)</script>', re.DOTALL)
 WITHOUT_SCRIPT = (
     "<noscript><p>This picture answers to your hand, and needs JavaScript.</p></noscript>"
 )
@@ -89,7 +88,8 @@ def share_sources(state: dict[str, Any]) -> list[str]:
 
 def to_script(data: Any) -> str:
     """JSON that is safe inside a script element: nothing in it can end or reopen the element."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    # Sorted, because an executed notebook and a cached one order their keys differently.
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
     return text.replace("</", "<\\/").replace("<!", "\\u003c!")
 
 
@@ -101,6 +101,12 @@ def problems(state: dict[str, Any], shown: list[str]) -> Iterator[str]:
         elif state[model]["model_module"] != "anywidget":
             name = state[model]["model_name"].removesuffix("Model")
             yield f"{name} would be dead in the page: display a widget of underglass instead"
+
+
+def place(model: str) -> str:
+    """Where the runtime puts a widget, and what stands there without JavaScript."""
+    view = to_script({"model_id": model, "version_major": 2, "version_minor": 0})
+    return f'<script type="{VIEW_TYPE}">{view}</script>{WITHOUT_SCRIPT}'
 
 
 def embed(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -117,7 +123,7 @@ def embed(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
         logger.warning(problem, location=page, type="book", subtype="widget")
     data["state"] = needed(data["state"], shown)
     data["sources"] = share_sources(data["state"])
-    body = VIEW.sub(lambda view: view[0] + WITHOUT_SCRIPT, context["body"])
+    body = VIEW.sub(lambda view: place(json.loads(view[1])["model_id"]), context["body"])
     context["body"] = f'{body}<script type="{STATE}">{to_script(data)}</script>\n'
     app.add_js_file("widget_runtime.js", defer="defer")  # during this event: on this page only
 

@@ -22,7 +22,7 @@ FETCHED = {
     *(("object", "data"), ("video", "poster"), ("image", "href"), ("image", "xlink:href")),
     *(("use", "href"), ("use", "xlink:href")),
 }
-HOST = re.compile(r"(?:^|[\s,])((?:[a-z][a-z0-9+.-]*:)?//[^\s,]+)", re.IGNORECASE)
+HOST = re.compile(r"\s*((?:[a-z][a-z0-9+.-]*:)?//\S+)", re.IGNORECASE)
 CSS_URL = re.compile(
     r"""(?:url\(\s*|@import\s+)["']?\s*((?:[a-z][a-z0-9+.-]*:)?//[^"')\s]+)""", re.IGNORECASE
 )
@@ -43,7 +43,8 @@ class _Fetched(HTMLParser):
         self.in_style = tag == "style"
         for name, value in attrs:
             if (tag, name) in FETCHED:
-                self.found += HOST.findall(value or "")
+                addresses = (value or "").split(",") if "srcset" in name else [value or ""]
+                self.found += [match[1] for a in addresses if (match := HOST.match(a))]
             elif name == "style":
                 self.found += foreign_in_css(value or "")
 
@@ -91,7 +92,8 @@ def describe_pictures(app: Sphinx, doctree: nodes.document, docname: str) -> Non
                 "a picture has no alt text: write it after ! in Markdown, or for a code cell into "
                 'its metadata, {"mystnb": {"image": {"alt": "..."}}}'
             )
-            logger.warning(message, location=image, type="book", subtype="alt")
+            place = image if image.line else image.parent  # an image in a line has no line itself
+            logger.warning(message, location=place, type="book", subtype="alt")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
