@@ -31,7 +31,7 @@ def load(name_or_path: str | Path) -> BERT:
     folder = files.checkpoint_folder(name_or_path)
     config = files.read_json(folder / files.CONFIG)
     bert.check_family(config, folder / files.CONFIG)
-    tensors = bert.to_ours(files.read_weights(folder / files.WEIGHTS))
+    tensors = bert.to_ours(files.read_weights(folder / files.WEIGHTS), folder / files.WEIGHTS)
     pooler = "pooler.weight" in tensors
     with torch.device("meta"):  # shapes only: the numbers come from the file
         model = BERT(bert.read_config(config, folder / files.CONFIG, pooler=pooler))

@@ -67,7 +67,7 @@ def their_name(name: str) -> str:
     return _rename(name, _invert(MODULES))
 
 
-def to_ours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_ours(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """The tensors under our names, without those that are not weights of BERT itself."""
     ours = {}
     for theirs, tensor in tensors.items():
@@ -76,7 +76,10 @@ def to_ours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue  # 0, 1, 2, ...; and the heads that BERT was trained with
         name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)  # as Google published it
         name = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
-        ours[_rename(name, MODULES)] = tensor
+        name = _rename(name, MODULES)
+        if name in ours:
+            raise ValueError(f"{path} holds {their_name(name)} twice, with and without 'bert.'")
+        ours[name] = tensor
     return ours
 
 
@@ -126,11 +129,18 @@ def read_config(config: Mapping[str, Any], path: Path, *, pooler: bool) -> BERTC
             raise ValueError(f"{path}: {theirs}={value!r}: expected {types[ours].__name__}")
         values[ours] = types[ours](value)
     if "activation" in values:
-        values["activation"] = ACTIVATIONS.get(values["activation"], values["activation"])
+        values["activation"] = _our_activation(values["activation"], path)
     try:
         return BERTConfig(**values, pooler=pooler)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _our_activation(theirs: str, path: Path) -> str:
+    if theirs not in ACTIVATIONS:
+        expected = ", ".join(ACTIVATIONS)
+        raise ValueError(f"{path}: hidden_act={theirs!r}: expected one of {expected}")
+    return ACTIVATIONS[theirs]
 
 
 def write_config(config: BERTConfig) -> dict[str, Any]:

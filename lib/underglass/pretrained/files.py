@@ -4,6 +4,7 @@ safetensors holds numbers only. A pickle holds a program, and reading it runs th
 """
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 def checkpoint_folder(name_or_path: str | Path) -> Path:
     """The folder of a checkpoint: a name of `underglass.data`, a folder, or a name on the hub."""
-    if name_or_path in {entry.name for entry in data.sources()}:
+    if name_or_path in [entry.name for entry in data.sources()]:
         return data.path(str(name_or_path))
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
@@ -32,6 +33,8 @@ def checkpoint_folder(name_or_path: str | Path) -> Path:
         raise ValueError(_pickle(folder))
     if folder.is_file():
         raise ValueError(f"name_or_path={str(folder)!r} is a file: expected the folder it lies in")
+    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", str(name_or_path)):  # as the hub names models
+        raise FileNotFoundError(f"name_or_path={str(name_or_path)!r}: there is no such folder")
     return _from_hub(str(name_or_path))
 
 
