@@ -161,7 +161,7 @@ def test_an_installed_package_is_used_and_not_imported(tiny, index, tmp_path, mo
     with zipfile.ZipFile(index / "tiny_data-1.0-py3-none-any.whl") as archive:
         archive.extractall(site)
     (site / "tiny" / "__init__.py").write_text("raise SystemExit('imported')")
-    rows = [*(f"tiny/{name},," for name in TEXT), "tiny/__init__.py,,", "tiny/gone.txt,,"]
+    rows = [*(f"tiny/{name},," for name in TEXT), "tiny/__init__.py,,", "tiny/more/gone.txt,,"]
     (site / "tiny_data-1.0.dist-info" / "RECORD").write_text("\n".join(rows))
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(sys, "executable", "no pip may be asked")
