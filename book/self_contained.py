@@ -64,6 +64,13 @@ def foreign_in_html(text: str) -> list[str]:
     return parser.found
 
 
+# Search shows a few words of each page it finds, which it fetches; a page that was opened from a
+# folder may fetch nothing, and would log an error for each.
+SEARCH_IN_A_FOLDER = (
+    'if(location.protocol==="file:")DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY=false;'
+)
+
+
 def silence_thebe(app: Sphinx) -> None:
     """Takes away the listeners that write thebe's scripts into the pages."""
     for listeners in list(app.events.listeners.values()):
@@ -98,6 +105,7 @@ def describe_pictures(app: Sphinx, doctree: nodes.document, docname: str) -> Non
 
 def setup(app: Sphinx) -> dict[str, bool]:
     silence_thebe(app)
+    app.add_js_file(None, body=SEARCH_IN_A_FOLDER, priority=210)  # after DOCUMENTATION_OPTIONS
     app.connect("html-page-context", clean, priority=900)  # after all who add to the page
     app.connect("doctree-resolved", describe_pictures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
