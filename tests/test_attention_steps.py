@@ -2,12 +2,12 @@
 
 import math
 import re
-from statistics import median
 
 import ipywidgets
 import numpy as np
 import pytest
 import torch
+from driving import number, put_later, script_time
 from refusals import refused
 from underglass.attention import scaled_dot_product_attention
 from underglass.widgets import AttentionSteps
@@ -32,16 +32,6 @@ def expected(query=QUERY, keys=KEYS, values=VALUES, mask=None, temperature=1.0, 
     looks = torch.tensor([mask or [True] * len(keys)])
     output, weights = scaled_dot_product_attention(q * factor, k, v, looks)
     return weights[0].tolist(), output[0].tolist()
-
-
-def calm_median(times: list[float]) -> float:
-    """The median of the calmest tenth of a run: what the script takes, not what it waits for."""
-    size = len(times) // 10
-    return min(median(times[i : i + size]) for i in range(0, len(times), size))
-
-
-def number(text: str) -> float:
-    return float(text.replace("−", "-").replace("∞", "inf"))
 
 
 def row(page, step: str) -> list[float]:
@@ -424,31 +414,35 @@ def test_colours_follow_the_theme(show):
 
 
 @pytest.mark.browser
-def test_nothing_is_left_behind(show):
-    widget = made()
-    page = show(widget)
-    left = page.evaluate(
-        """async ([source, state]) => {
-          const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-          const { default: widget } = await import(url);
-          const heard = new Map(), place = document.body.appendChild(document.createElement("div"));
-          const model = { get: (name) => state[name], set() {}, save_changes() {},
-            on(event, f) { heard.set(f, event); }, off(event, f) { heard.delete(f); } };
-          const stop = widget.render({ model, el: place });
-          const during = heard.size;
-          stop();
-          const view = place.firstChild, before = view.outerHTML;
-          document.documentElement.dataset.theme = "dark";
-          await new Promise(requestAnimationFrame);
-          return [during > 0, heard.size, view.outerHTML === before,
-            document.querySelectorAll(".ug [id]").length];
-        }""",
-        [
-            widget._esm,
-            {k: v for k, v in widget.get_state().items() if k[:1] != "_" or k == "_start"},
-        ],
+def test_drawn_before_it_is_in_the_page(show):
+    page = show(made())
+    field, back = (
+        page.get_by_label("value the, number 1"),
+        "e => getComputedStyle(e).backgroundColor",
     )
-    assert left == [True, 0, True, 0]
+    before = field.evaluate(back)
+    put_later(page, made())
+    page.wait_for_function(
+        "colour => getComputedStyle(document.querySelector('[aria-label=\"value the, number 1\"]'))"
+        ".backgroundColor === colour",
+        arg=before,
+    )
+    check(page)
+
+
+@pytest.mark.browser
+def test_nothing_is_left_behind(show):
+    page = show(made())
+    put_later(page, made())
+    page.wait_for_timeout(100)
+    assert page.evaluate("heard.size") > 0
+    page.evaluate("stop()")
+    assert page.evaluate("heard.size") == 0
+    before = page.locator(".ug").evaluate("view => view.outerHTML")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.evaluate("new Promise(requestAnimationFrame)")
+    assert page.locator(".ug").evaluate("view => view.outerHTML") == before
+    assert page.locator(".ug [id]").count() == 0
 
 
 @pytest.mark.browser
@@ -499,15 +493,11 @@ def test_an_update_takes_at_most_8_ms_of_script(show):
     flat = AttentionSteps(torch.randn(2), torch.randn(8, 2), torch.randn(8, 2))
     page = show(largest, flat)
     for view in page.locator(".ug").all():
-        times = view.evaluate("""view => {
-          const field = view.querySelector("input[type=number]"), times = [];
-          for (let n = 0; n < 300; n++) {
-            const began = performance.now(), key = n % 2 ? "ArrowUp" : "ArrowDown";
-            field.dispatchEvent(new KeyboardEvent("keydown", { key }));
-            times.push(performance.now() - began);
-          }
-          return times;
-        }""")
-        typical = calm_median(times)
-        print(f"script time of an update: {typical:.2f} ms")
-        assert 0.05 < typical <= 8  # less than that, and nothing was drawn
+        spent = script_time(
+            page,
+            view.locator("input[type=number]").first,
+            "node.dispatchEvent(new KeyboardEvent('keydown', "
+            "{ key: n % 2 ? 'ArrowUp' : 'ArrowDown' }))",
+        )
+        print(f"script time of an update: {spent:.2f} ms")
+        assert 0.05 < spent <= 8  # less than that, and nothing was drawn

@@ -503,9 +503,14 @@ export default {
       first = false;
     }
 
+    const recolour = () => { scale = signedScale(view); draw(); };
+    // A live notebook may draw first and put the drawing into its page later; only there has it colours.
+    const shown = new ResizeObserver(() => { if (view.isConnected) { shown.disconnect(); recolour(); } });
+    if (!view.isConnected) shown.observe(view);
     const stops = [
       follow(model, ["query", "key", "value", "mask", "temperature", "scaled", "chosen"], draw),
-      onTheme(() => { scale = signedScale(view); draw(); }),
+      onTheme(recolour),
+      () => shown.disconnect(),
       () => clearTimeout(spoken),
     ];
     draw();

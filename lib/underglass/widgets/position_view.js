@@ -400,15 +400,23 @@ export default {
       queueMicrotask(() => { asked = 0; draw(); });
     };
 
+    const recolour = () => { scale = signedScale(view); theme += 1; draw(); };
+    // A live notebook may draw first and put the drawing into its page later; only there has it a
+    // width, and colours.
+    let dressed = view.isConnected;
     const measure = new ResizeObserver(() => {
-      const now = Math.round(place.clientWidth);
-      if (now && now !== width) { width = now; draw(); }
+      const now = Math.round(place.clientWidth), first = !dressed && view.isConnected;
+      if (!now || (now === width && !first)) return;
+      width = now;
+      dressed = true;
+      if (first) recolour();
+      else draw();
     });
-    width = Math.round(place.clientWidth) || 640; // not yet in the page: the observer will tell
+    width = Math.round(place.clientWidth) || 640;
     draw();
     measure.observe(place);
     const names = ["kind", "max_len", "d_model", "base", "position", "dimension", "kept", "query_position", "key_position", "content"];
-    const stops = [follow(model, names, ask), onTheme(() => { scale = signedScale(view); theme += 1; draw(); }),
+    const stops = [follow(model, names, ask), onTheme(recolour),
       () => measure.disconnect(), () => clearTimeout(spoken)];
     return () => { for (const stop of stops) stop(); };
   },
