@@ -79,8 +79,10 @@ def test_what_does_not_fit_is_refused_and_leaves_the_cache_as_it_was():
     module(x[:, :5], cache=cache)
     with refused(ValueError, "room for max_len=7 positions: 5 are taken, 3 more do not fit"):
         module(x[:, :3], cache=cache)
-    with refused(ValueError, "batch of 1: the cache was begun with 2"):
+    with refused(ValueError, "in a batch of 1: .* begun with 6 heads of 22 in a batch of 2"):
         module(x[:1, :1], cache=cache)
+    with refused(ValueError, "keys are 1 heads of 22 in a batch of 2: .* begun with 6 heads of 22"):
+        attention(num_kv_heads=1)(x[:, :1], cache=cache)
     with refused(ValueError, "context is given: a cache and rotary positions need self-attention"):
         module(x, x, cache=cache)
     with refused(ValueError, r"mask has shape \(3, 3\): .* \[batch q k\] = \(2, 1, 6\)"):

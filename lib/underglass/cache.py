@@ -45,10 +45,14 @@ class KeyValueCache:
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
     def _check_fits(self, key: Tensor, room: Tensor) -> None:
-        if key.shape[0] != room.shape[0]:
-            raise ValueError(f"batch of {key.shape[0]}: the cache was begun with {room.shape[0]}")
-        if self.length + key.shape[2] > self.max_len:
+        batch, heads, size, d_head = key.shape
+        if (batch, heads, d_head) != (room.shape[0], room.shape[1], room.shape[3]):
+            raise ValueError(
+                f"keys are {heads} heads of {d_head} in a batch of {batch}: the cache was begun "
+                f"with {room.shape[1]} heads of {room.shape[3]} in a batch of {room.shape[0]}"
+            )
+        if self.length + size > self.max_len:
             raise ValueError(
                 f"the cache has room for max_len={self.max_len} positions: "
-                f"{self.length} are taken, {key.shape[2]} more do not fit"
+                f"{self.length} are taken, {size} more do not fit"
             )

@@ -17,6 +17,72 @@ from torch import Tensor
 
 MAX_WORD = 100  # BERT's: a longer word is unknown as a whole, and no time is spent on it
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_SPECIAL_TOKEN = re.compile(f"({'|'.join(map(re.escape, SPECIAL))})")
+# Unicode's blocks of Chinese characters, as in BERT (one begins at 2B920 in the Rust tokenizer).
+_CHINESE = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+def split_words(text: str, *, lower: bool = True) -> list[str]:
+    """Words, and each punctuation mark and each Chinese character as a word of its own."""
+    text = "".join(_clean(char) for char in text)
+    if lower:
+        text = "".join(char.lower() for char in _without_accents(text))
+    return "".join(f" {char} " if _is_punctuation(char) else char for char in text).split()
+
+
+@cache
+def _clean(char: str) -> str:
+    """Nothing for what cannot be seen, a blank for any white space, room around the Chinese."""
+    if char in "\t\n\r" or char.isspace() and unicodedata.category(char) != "Cc":
+        return " "
+    # Control characters, format marks, characters for private use, broken halves of others.
+    if char == "\ufffd" or unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs"):
+        return ""
+    return f" {char} " if _is_chinese(char) else char
+
+
+def _without_accents(text: str) -> str:
+    """Take each letter apart from its accents (NFD), and leave the accents out."""
+    parts = unicodedata.normalize("NFD", text)
+    return "".join(char for char in parts if unicodedata.category(char) != "Mn")
+
+
+@cache
+def _is_punctuation(char: str) -> bool:
+    if char.isascii():  # BERT counts + $ < = > ^ ` | ~ too, which Unicode calls symbols
+        return char.isprintable() and not char.isalnum() and char != " "
+    return unicodedata.category(char).startswith("P")
+
+
+def _is_chinese(char: str) -> bool:
+    """Whether it is a character of Chinese, whose words no blanks set apart."""
+    return any(first <= ord(char) <= last for first, last in _CHINESE)
+
+
+def split_pieces(word: str, vocab: Container[str]) -> list[str]:
+    """The longest beginning that is in the vocabulary, then the longest beginning of the rest, ...
+
+    A word of which some part is not in the vocabulary is one [UNK].
+    """
+    pieces, start = [], 0
+    while start < len(word) <= MAX_WORD:
+        mark = "##" if start else ""
+        ends = range(len(word), start, -1)
+        end = next((end for end in ends if mark + word[start:end] in vocab), None)
+        if end is None:
+            return ["[UNK]"]
+        pieces.append(mark + word[start:end])
+        start = end
+    return pieces or ["[UNK]"]
 
 
 class WordPiece:
@@ -103,60 +169,6 @@ class WordPiece:
                     yield from split_pieces(word, self._ids)
 
 
-def split_pieces(word: str, vocab: Container[str]) -> list[str]:
-    """The longest beginning that is in the vocabulary, then the longest beginning of the rest, ...
-
-    A word of which some part is not in the vocabulary is one [UNK].
-    """
-    pieces, start = [], 0
-    while start < len(word) <= MAX_WORD:
-        mark = "##" if start else ""
-        ends = range(len(word), start, -1)
-        end = next((end for end in ends if mark + word[start:end] in vocab), None)
-        if end is None:
-            return ["[UNK]"]
-        pieces.append(mark + word[start:end])
-        start = end
-    return pieces or ["[UNK]"]
-
-
-def split_words(text: str, *, lower: bool = True) -> list[str]:
-    """Words, and each punctuation mark and each Chinese character as a word of its own."""
-    text = "".join(_clean(char) for char in text)
-    if lower:
-        text = "".join(char.lower() for char in _without_accents(text))
-    return "".join(f" {char} " if _is_punctuation(char) else char for char in text).split()
-
-
-@cache
-def _clean(char: str) -> str:
-    """Nothing for what cannot be seen, a blank for any white space, room around the Chinese."""
-    if char in "\t\n\r" or char.isspace() and unicodedata.category(char) != "Cc":
-        return " "
-    # Control characters, format marks, characters for private use, broken halves of others.
-    if char == "\ufffd" or unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs"):
-        return ""
-    return f" {char} " if _is_chinese(char) else char
-
-
-def _without_accents(text: str) -> str:
-    """Take each letter apart from its accents (NFD), and leave the accents out."""
-    parts = unicodedata.normalize("NFD", text)
-    return "".join(char for char in parts if unicodedata.category(char) != "Mn")
-
-
-@cache
-def _is_punctuation(char: str) -> bool:
-    if char.isascii():  # BERT counts + $ < = > ^ ` | ~ too, which Unicode calls symbols
-        return char.isprintable() and not char.isalnum() and char != " "
-    return unicodedata.category(char).startswith("P")
-
-
-def _is_chinese(char: str) -> bool:
-    """Whether it is a character of Chinese, whose words no blanks set apart."""
-    return any(first <= ord(char) <= last for first, last in _CHINESE)
-
-
 def _check_vocab(vocab: Sequence[str], ids: dict[str, int]) -> None:
     missing = [token for token in SPECIAL if token not in ids]
     if missing:
@@ -164,17 +176,3 @@ def _check_vocab(vocab: Sequence[str], ids: dict[str, int]) -> None:
     if len(ids) < len(vocab):
         twice = next(token for i, token in enumerate(vocab) if ids[token] != i)
         raise ValueError(f"vocab has {twice!r} twice: expected every token once")
-
-
-_SPECIAL_TOKEN = re.compile(f"({'|'.join(map(re.escape, SPECIAL))})")
-# Unicode's blocks of Chinese characters, as in BERT (one begins at 2B920 in the Rust tokenizer).
-_CHINESE = (
-    (0x4E00, 0x9FFF),
-    (0x3400, 0x4DBF),
-    (0x20000, 0x2A6DF),
-    (0x2A700, 0x2B73F),
-    (0x2B740, 0x2B81F),
-    (0x2B820, 0x2CEAF),
-    (0xF900, 0xFAFF),
-    (0x2F800, 0x2FA1F),
-)
