@@ -100,14 +100,15 @@ def curves(
 def heads(
     scores: Float[Tensor, "layer head"],
     *,
-    label: str,
+    label: str = "",
     lowest: float | int = 0,
     title: str = "",
     ax: Axes | None = None,
 ) -> Figure:
     """One number for each head of a model, from `lowest` to 1: layers downward, heads to the right.
 
-    Where `lowest` is negative, two colors meet at 0.
+    Where `lowest` is negative, two colors meet at 0. `label` names the number beside a bar of
+    its colors; without it there is no bar, as where panels share one.
 
     Raises:
         ValueError: if `lowest` is not below 1.
@@ -119,10 +120,12 @@ def heads(
         colors = "PuOr_r" if lowest < 0 else "Blues"
         image = ax.imshow(scores.detach().cpu().numpy(), cmap=colors, vmin=lowest, vmax=1)
         layers, width = scores.shape
-        ax.set_xticks(range(width), map(str, range(width)))
-        ax.set_yticks(range(layers), map(str, range(layers)))
+        every = 1 if len(_figure_of(ax).axes) == 1 else 2  # beside others, labels need room
+        ax.set_xticks(range(0, width, every))
+        ax.set_yticks(range(0, layers, every))
         ax.set(xlabel="head", ylabel="layer", title=title)
-        _colorbar(image, ax, label)
+        if label:
+            _colorbar(image, ax, label)
     return _figure_of(ax)
 
 
