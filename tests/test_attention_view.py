@@ -289,6 +289,21 @@ def test_arrow_keys_stop_at_the_edges(show, weights):
     assert title(page) == "layer 1 · mean over heads"
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize(("layers", "heads"), [(1, 3), (3, 1)])
+@pytest.mark.parametrize("mode", ["head", "layer", "all", "rollout"])
+def test_every_mode_has_its_square(show, layers, heads, mode):
+    """Whatever is enlarged is marked in the grid, and the keys start from it."""
+    page = show(AttentionView(softmax(layers, heads, Q, Q), TOKENS, mode=mode))
+    marked = page.locator("[role=gridcell][aria-selected=true]")
+    assert marked.count() == 1
+    assert marked.get_attribute("aria-label") == title(page).replace(" · ", ", ")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Home")
+    alone = mode == "all" and layers > 1  # in a row of its own
+    assert title(page) == ("mean over all layers and heads" if alone else "layer 0 · head 0")
+
+
 MEANS = {
     "layer 1, mean over heads": lambda w: w[1].mean(0),
     "mean over all layers and heads": lambda w: w.mean((0, 1)),
@@ -460,6 +475,11 @@ def test_hostile_tokens_are_text_and_keep_the_layout(show, width):
     assert "“שלום”" in said(page)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert len({option.bounding_box()["height"] for option in first.all()}) == 1
+    hidden = """() => [...document.querySelectorAll(".av-to li")].filter((item) => {
+      const [row, number] = [item, item.lastChild].map((part) => part.getBoundingClientRect());
+      return number.right > row.right || number.left < row.left || number.width < 20;
+    }).length"""
+    assert page.evaluate(hidden) == 0  # a long token gives way, its number does not
     assert_close(numbers(page), weights[0, 0, 1].double(), **DIGITS)
 
 
@@ -479,7 +499,7 @@ def test_phone(show, weights):
 def test_one_head_needs_no_grid(show):
     page = show(AttentionView(softmax(5, 5), TOKENS, token=1))
     assert page.get_by_role("grid").count() == 0
-    assert title(page) == "layer 0 · head 0"
+    assert page.locator(".ug.av").inner_text().startswith("layer 0 · head 0")
     assert_close(numbers(page), softmax(5, 5)[1].double(), **DIGITS)
 
 

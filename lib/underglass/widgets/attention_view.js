@@ -177,12 +177,12 @@ class HeadGrid {
   /** One cell for each layer and head, then the means and the roll-out in columns of their own. */
   arrange() {
     const { layers, heads, isSelf } = this.attention;
-    this.extras = [...(heads > 1 ? ["mean"] : []), ...(isSelf && layers > 1 ? ["roll-out"] : [])];
+    this.extras = isSelf ? ["mean", "roll-out"] : ["mean"];
     const cells = range(layers).map((layer) => [
       ...range(heads).map((head) => ({ mode: "head", layer, head })),
       ...this.extras.map((name) => ({ mode: name === "mean" ? "layer" : "rollout", layer, head: 0 })),
     ].map((choice) => this.cell(choice)));
-    if (layers > 1 && heads > 1)
+    if (layers > 1)
       cells.push(range(heads).map(() => null).concat(this.cell({ mode: "all", layer: 0, head: 0 })));
     return cells;
   }
@@ -213,11 +213,11 @@ class HeadGrid {
 
   /** The square of each picture follows the width there is. */
   layout() {
-    const side = 20, gap = this.extras.length ? 10 : 0, columns = this.names.length;
+    const side = 20, gap = 10, columns = this.names.length;
     const space = this.element.parentElement.clientWidth - 22; // beside the word "layer"
     this.pitch = clamp(Math.floor((space - side - gap) / columns), 18, 46);
     this.left = (column) => column * this.pitch + (column >= this.attention.heads ? gap : 0);
-    const template = `${side}px repeat(${this.attention.heads}, ${this.pitch}px) ${gap}px repeat(${this.extras.length || 1}, ${this.pitch}px)`;
+    const template = `${side}px repeat(${this.attention.heads}, ${this.pitch}px) ${gap}px repeat(${this.extras.length}, ${this.pitch}px)`;
     this.element.style.setProperty("--columns", template);
     this.element.style.setProperty("--pitch", `${this.pitch}px`);
     this.element.classList.toggle("av-narrow", this.pitch < 44);
@@ -666,8 +666,8 @@ class Panel {
     this.sheet = new Matrix(attention, act);
     this.readout = h("p", { role: "status", class: "av-readout" });
     this.numbers = h("div", { class: "ug-scroll av-numbers", tabindex: "0", role: "region", "aria-label": `Table of the numbers${act.say}` });
-    const name = () => title && h("p", { class: "av-sentence" }, `${title}: `, isolate(attention.from.join(" ")));
-    this.overview = h("div", { class: "av-overview" }, name(), layers * heads > 1 && h("div", { class: "ug-scroll av-pad" }, this.grid.element));
+    const name = () => title ? h("p", { class: "av-sentence" }, `${title}: `, isolate(attention.from.join(" "))) : null;
+    this.overview = h("div", { class: "av-overview" }, name(), layers * heads > 1 ? h("div", { class: "ug-scroll" }, this.grid.element) : null);
     this.enlarged = h("div", { class: "av-enlarged" }, name(), this.readout, h("div", { class: Math.max(attention.rows, attention.columns) > LONG ? "av-views av-long" : "av-views" }, this.lines.element, this.sheet.element));
   }
 
@@ -717,10 +717,13 @@ export default {
     let hovered = /** @type {Followed|null} */ (null), colours, width = 0, setting = false;
 
     /** What the traits ask for; a link from another widget may ask for what is not there. @returns {Choice} */
-    const choice = () => ({
-      mode: model.get("mode") === "rollout" && !isSelf ? "head" : model.get("mode"),
-      layer: clamp(model.get("layer"), 0, layers - 1), head: clamp(model.get("head"), 0, heads - 1),
-    });
+    const choice = () => {
+      const mode = model.get("mode");
+      return {
+        mode: mode === "rollout" && !isSelf ? "head" : mode === "all" && layers === 1 ? "layer" : mode,
+        layer: clamp(model.get("layer"), 0, layers - 1), head: clamp(model.get("head"), 0, heads - 1),
+      };
+    };
     const pinned = () => {
       const [token, side] = [model.get("token"), model.get("side")];
       return token !== null && attentions.some((attention) => token >= 0 && token < attention.length(side)) ? { side, token } : null;
@@ -758,9 +761,9 @@ export default {
     const details = h("details", { class: "av-details", ontoggle: () => tabulate() }, h("summary", {}, "Numbers"),
       h("div", { class: "av-panels" }, panels.map((panel) => panel.numbers)));
     const root = h("div", { class: "ug av" },
-      several && h("p", { class: "ug-caption av-how" }, h("b", {}, `${plural(layers, "layer")}, ${plural(heads, "head")} each. `),
+      several ? [h("p", { class: "ug-caption" }, h("b", {}, `${plural(layers, "layer")}, ${plural(heads, "head")}${layers > 1 ? " each" : ""}. `),
         "Every square is one head: its rows are the tokens that look, its columns the tokens looked at. Choose one to enlarge it."),
-      several && h("div", { class: "av-panels" }, panels.map((panel) => panel.overview)),
+      h("div", { class: "av-panels" }, panels.map((panel) => panel.overview))] : null,
       title, caption,
       h("div", { class: "av-panels" }, panels.map((panel) => panel.enlarged)),
       h("div", { class: "ug-bar av-foot" }, legend(),
