@@ -23,9 +23,9 @@ def entries(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def order(term: str) -> str:
-    """As a reader looks it up: signs do not count, a hyphen is a space."""
-    return re.sub(r"[^a-z0-9 ]", "", term.casefold().replace("-", " "))
+def order(term: str) -> tuple[str, str]:
+    """As a reader looks it up: a hyphen is a space, other signs count only between equals."""
+    return re.sub(r"[^a-z0-9 ]", "", term.casefold().replace("-", " ")), term.casefold()
 
 
 def sentences(definition: str) -> int:
