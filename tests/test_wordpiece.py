@@ -176,6 +176,13 @@ def test_small_vocabulary():
     assert (tokenizer.pad_id, tokenizer.vocab_size) == (0, 12)
 
 
+def test_a_vocabulary_file_ends_its_lines_as_any_system_does(tmp_path):
+    for newline in ("\n", "\r\n"):
+        path = tmp_path / "vocab.txt"
+        path.write_bytes((newline.join([*SMALL, "\u2028", "\x0c"]) + newline).encode())
+        assert WordPiece.from_file(path).vocab == (*SMALL, "\u2028", "\x0c")
+
+
 # ----------------------------------------------------------------------- refusals
 
 

@@ -108,7 +108,7 @@ class WordPiece:
     @classmethod
     def from_file(cls, path: str | Path, *, lower: bool = True) -> "WordPiece":
         """From a vocabulary file as BERT's authors publish it: one token a line, in order of id."""
-        # Not splitlines(): some tokens are characters that it takes for the end of a line.
+        # Not splitlines(): it splits at rare characters too (U+2028), and a token may be one.
         lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
         return cls(lines, lower=lower)
 
