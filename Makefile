@@ -10,7 +10,8 @@ export UNDERGLASS_DEVICE := $(or $(DEVICE),$(UNDERGLASS_DEVICE))
 book: pages  ## make the environment, fetch the data, run the chapters, build the book, open it
 	@$(BIN)/python book/open_book.py
 
-pages: environment data
+pages: environment
+	@$(BIN)/python -m underglass.data chapters
 	@echo "[book] running the chapters that changed, and building the pages"
 	@$(BIN)/jupyter-book build . -n -W --keep-going --quiet
 
@@ -26,13 +27,15 @@ check: environment-dev  ## the quick part: lint and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
 
-lab: environment data  ## the chapters as notebooks
+lab: environment  ## the chapters as notebooks
+	@$(BIN)/python -m underglass.data chapters
 	@$(BIN)/jupyter lab chapters
 
-outputs: environment data  ## run every chapter and store the outputs that the tests compare
+outputs: environment  ## run every chapter and store the outputs that the tests compare
+	@$(BIN)/python -m underglass.data chapters
 	@$(BIN)/python book/notebooks.py execute
 
-data: environment
+data: environment  ## all that chapters and tests need
 	@$(BIN)/python -m underglass.data
 
 environment:

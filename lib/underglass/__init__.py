@@ -1,13 +1,15 @@
 """Transformer components for the course. Import modules: `from underglass import attention`."""
 
 import os
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __version__ = "0.1.0"
 
 
-def device() -> torch.device:
+def device() -> "torch.device":
     """The device that the course computes on: CUDA where there is a GPU, else the CPU.
 
     The environment variable `UNDERGLASS_DEVICE` (`cpu`, `cuda`, `mps`) overrides the choice.
@@ -15,6 +17,8 @@ def device() -> torch.device:
     Raises:
         ValueError: if `UNDERGLASS_DEVICE` names no device, or one that this machine does not have.
     """
+    import torch  # here, because `python -m underglass.data` needs no torch and not its seconds
+
     name = os.environ.get("UNDERGLASS_DEVICE")
     if not name:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
