@@ -8,7 +8,7 @@ import torch
 from refusals import refused
 from torch import nn
 from torch.testing import assert_close
-from underglass.optimizers import Muon, orthogonalize
+from underglass.optimizers import Muon, muon, orthogonalize
 from underglass.optimizers.muon import COEFFICIENTS
 
 F64 = torch.float64
@@ -62,9 +62,11 @@ def test_equals_torchs_with_its_bfloat16_iteration(options, foreach):
     ours = train(lambda p: Muon(p, **options, foreach=foreach), 50, torch.float32)
     theirs = train(lambda p: torch.optim.Muon(p, **options), 50, torch.float32)
     start = train(lambda p: torch.optim.Muon(p, **options), 0, torch.float32)
+    # The fast form rounds where torch does, and gives the same bits on a CPU; the plain one rounds
+    # sums and products apart, to 8 bits each. In shares of the way that the weights have gone:
+    bound = 0.03 if foreach is False else 0.005
     for mine, other, first in zip(ours, theirs, start, strict=True):
-        # each step is rounded to 8 bits, at other places: 1 % of the way the weights have gone
-        assert (mine - other).norm() < 0.01 * (other - first).norm()
+        assert (mine - other).norm() < bound * (other - first).norm()
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (3, 11, 7)], ids=str)
@@ -125,13 +127,14 @@ def test_size_of_a_step():
 @pytest.mark.parametrize("ns_dtype", ["bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("foreach", [False, None])
 def test_the_iteration_runs_in_the_dtype_that_is_asked_for(ns_dtype, foreach, monkeypatch):
-    seen = []
+    seen, name = [], "orthogonalize" if foreach is False else "_orthogonalize_stack"
+    true = getattr(muon, name)
 
-    def spy(matrix, steps=5):
+    def spy(matrix, steps):
         seen.append(matrix.dtype)
-        return orthogonalize(matrix, steps)
+        return true(matrix, steps)
 
-    monkeypatch.setattr("underglass.optimizers.muon.orthogonalize", spy)
+    monkeypatch.setattr(muon, name, spy)
     result = train(lambda p: Muon(p, ns_dtype=ns_dtype, foreach=foreach), 1, torch.float32)
     assert set(seen) == {getattr(torch, ns_dtype)}
     assert len(seen) == len(SHAPES) - (0 if foreach is False else 1)  # two of one shape

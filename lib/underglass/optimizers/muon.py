@@ -43,15 +43,34 @@ def orthogonalize(
         raise ValueError(f"matrix has shape {tuple(matrix.shape)}: expected [*batch rows columns]")
     _check_steps("steps", steps)
     a, b, c = COEFFICIENTS
-    # All singular values must start at most at 1; none is larger than the norm of all of them.
-    norm = matrix.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
-    x = matrix / norm
-    if tall := matrix.shape[-2] > matrix.shape[-1]:
-        x = x.mT  # x xᵀ then has the shorter side
+    x = _normalized(matrix)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    return x.mT if _is_tall(matrix) else x
+
+
+def _orthogonalize_stack(stack: Float[Tensor, "batch _ _"], steps: int) -> Tensor:
+    """The same for a stack of matrices; a product and its sum are one kernel, and rounded once."""
+    a, b, c = COEFFICIENTS
+    x = _normalized(stack)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = x.baddbmm(gram.baddbmm(gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if _is_tall(stack) else x
+
+
+def _normalized(matrix: Tensor) -> Tensor:
+    """Scaled and laid flat, so that x xᵀ has the shorter side.
+
+    All singular values must start at most at 1: none is larger than the norm of all of them.
+    """
+    norm = matrix.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    return (matrix / norm).mT if _is_tall(matrix) else matrix / norm
+
+
+def _is_tall(matrix: Tensor) -> bool:
+    return matrix.shape[-2] > matrix.shape[-1]
 
 
 class Muon(UpdateRule):
@@ -135,7 +154,7 @@ class Muon(UpdateRule):
             foreach.mul_(params, 1 - lr * group["weight_decay"])
         for indices in _alike(params):
             stack = torch.stack([directions[i] for i in indices]).to(_dtype(group))
-            steps = orthogonalize(stack, group["ns_steps"]).to(params[0].dtype)
+            steps = _orthogonalize_stack(stack, group["ns_steps"]).to(params[0].dtype)
             scale = _scale(params[indices[0]], group)
             foreach.add_([params[i] for i in indices], steps.unbind(), alpha=-lr * scale)
 
