@@ -496,6 +496,19 @@ def test_phone(show, weights):
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 700, 1000])
+def test_nothing_moves_under_the_pointer(show, width):
+    """A line of text that grew would push the token away that the pointer is on."""
+    tokens = ["a" * 19, "b" * 19, "c", "c"]
+    page = show(AttentionView(softmax(1, 2, 4, 4), tokens), width=width)
+    places = {page.locator(".av-lines").bounding_box()["y"]}
+    for i in range(4):
+        page.locator(".av-from li").nth(i).hover()
+        places.add(page.locator(".av-lines").bounding_box()["y"] + page.evaluate("scrollY"))
+    assert len(places) == 1
+
+
+@pytest.mark.browser
 def test_one_head_needs_no_grid(show):
     page = show(AttentionView(softmax(5, 5), TOKENS, token=1))
     assert page.get_by_role("grid").count() == 0

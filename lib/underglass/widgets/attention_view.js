@@ -468,6 +468,7 @@ class Matrix {
     this.cell = clamp((space - this.left - 22) / columns, 2, 34);
     if (this.cell > 8) this.cell = Math.floor(this.cell);
     this.top = this.cell < 13 ? 20 : Math.min(widest(to), 100) * 0.87 + 14; // names lean by 60 degrees
+    this.element.style.setProperty("--left", `${this.left}px`);
     this.context = sized(this.canvas, this.left + columns * this.cell + 22, this.top + rows * this.cell + 2);
   }
 
