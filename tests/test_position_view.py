@@ -229,6 +229,27 @@ def test_lines_are_the_code_and_its_products(show):
 
 
 @pytest.mark.browser
+def test_dots_stand_on_their_curves(show):
+    view = PositionView(LENGTH, WIDTH)
+    page = show(view)
+    dots = page.locator(".plot:not([hidden]) .dot").evaluate_all(
+        "all => all.map(c => [Number(c.getAttribute('cx')), Number(c.getAttribute('cy'))])"
+    )
+    lines = [f"[data-dimension='{i}']" for i in (*view.kept, view.dimension)]
+    on_curves = [points(page, line)[LENGTH // 3] for line in (*lines, "[data-products]")]
+    np.testing.assert_allclose(dots, on_curves, atol=0.01)
+
+
+@pytest.mark.browser
+def test_a_kept_curve_is_drawn_once(show):
+    page = show(PositionView(LENGTH, WIDTH))
+    page.get_by_role("slider", name="dimension", exact=True).press("Home")
+    assert page.locator("[data-dimension='0']").count() == 1
+    assert page.get_by_role("button", name="Drop the curve of dimension 0").is_visible()
+    check_line(page, "[data-dimension='0']", code()[:, 0])
+
+
+@pytest.mark.browser
 def test_width_and_curves(show):
     page = show(PositionView(LENGTH, WIDTH))
     dimension = page.get_by_role("slider", name="dimension", exact=True)
