@@ -39,7 +39,8 @@ INSTALL = re.compile(r"(?m)^\s*[%!]\s*(pip|conda|mamba|uv)\b|\bpip\W+install\b")
 LINKS = {"jslink", "jsdlink", "link", "dlink"}  # of ipywidgets, these show nothing of their own
 
 SETUP = """\
-# In Colab, adds what the host lacks and leaves its torch and numpy alone; elsewhere, does nothing.
+# In Colab, adds what the host lacks and leaves its torch and numpy alone;
+# elsewhere, does nothing.
 import importlib.util
 import sys
 
@@ -51,7 +52,9 @@ if "google.colab" in sys.modules:
         "jaxtyping": "jaxtyping",
         "wadler_lindig": "wadler-lindig",
     }}
-    missing = " ".join(wanted[name] for name in wanted if not importlib.util.find_spec(name))
+    missing = " ".join(
+        wanted[name] for name in wanted if not importlib.util.find_spec(name)
+    )
     if missing:
         %pip install --quiet --no-deps {{missing}}"""
 SETUP_TAG = "remove-cell"  # a reader of the page has nothing to install
