@@ -38,7 +38,8 @@ class LearnedPositions(nn.Module):
         super().__init__()
         self.max_len = max_len
         self.weight = nn.Parameter(torch.empty(max_len, d_model))
-        nn.init.normal_(self.weight, std=0.02)  # BERT's and GPT-2's choice
+        if not self.weight.is_meta:  # drawing no numbers there would still take torch seconds
+            nn.init.normal_(self.weight, std=0.02)  # BERT's and GPT-2's choice
 
     def forward(
         self, x: Float[Tensor, "*batch seq d_model"], offset: int = 0

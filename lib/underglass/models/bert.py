@@ -71,9 +71,9 @@ class BERT(nn.Module):
     def __init__(self, config: BERTConfig, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config
-        self.tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.tokens = _table(config.vocab_size, config.d_model)
         self.positions = LearnedPositions(config.max_len, config.d_model)
-        self.segments = nn.Embedding(config.num_segments, config.d_model)
+        self.segments = _table(config.num_segments, config.d_model)
         self.norm = nn.LayerNorm(config.d_model, eps=config.eps)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.num_layers))
@@ -151,6 +151,15 @@ class BERT(nn.Module):
             _check_range("segments", segments, "num_segments", self.config.num_segments)
 
 
+def _table(rows: int, width: int) -> nn.Embedding:
+    """A vector for each number, drawn by `_initialize` alone.
+
+    nn.Embedding(rows, width) would draw them too, and on the meta device wait seconds for torch's
+    compiler to be imported.
+    """
+    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
+
+
 def _block(config: BERTConfig) -> EncoderBlock:
     return EncoderBlock(
         config.d_model,
@@ -163,10 +172,9 @@ def _block(config: BERTConfig) -> EncoderBlock:
 
 
 def _initialize(module: nn.Module, generator: torch.Generator | None) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02, generator=generator)  # as BERT's authors did
-    if isinstance(module, LearnedPositions):
-        nn.init.normal_(module.weight, std=0.02, generator=generator)
+    drawn = isinstance(module, nn.Linear | nn.Embedding | LearnedPositions)
+    if drawn and not module.weight.is_meta:
+        nn.init.normal_(module.weight, std=0.02, generator=generator)  # BERT's authors' choice
     if isinstance(module, nn.Linear):
         nn.init.zeros_(module.bias)
 
