@@ -476,8 +476,9 @@ def test_hostile_tokens_are_text_and_keep_the_layout(show, width):
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert len({option.bounding_box()["height"] for option in first.all()}) == 1
     hidden = """() => [...document.querySelectorAll(".av-to li")].filter((item) => {
-      const [row, number] = [item, item.lastChild].map((part) => part.getBoundingClientRect());
-      return number.right > row.right || number.left < row.left || number.width < 20;
+      const parts = [item, item.firstChild, item.lastChild];
+      const [row, token, number] = parts.map((part) => part.getBoundingClientRect());
+      return number.right > row.right || number.width < 20 || token.height > row.height;
     }).length"""
     assert page.evaluate(hidden) == 0  # a long token gives way, its number does not
     assert_close(numbers(page), weights[0, 0, 1].double(), **DIGITS)
@@ -496,7 +497,7 @@ def test_phone(show, weights):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [360, 700, 1000])
+@pytest.mark.parametrize("width", [360, 500])
 def test_nothing_moves_under_the_pointer(show, width):
     """A line of text that grew would push the token away that the pointer is on."""
     tokens = ["a" * 19, "b" * 19, "c", "c"]
