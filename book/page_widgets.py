@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from assets import serve
+from assets import serve, tools_hash
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -111,9 +111,9 @@ def place(model: str) -> str:
 
 def embed(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Moves the state out of the head, slimmed; adds the runtime to a page that shows widgets."""
-    scripts = context["script_files"]  # Sphinx's own list: what is added below, it adds here
+    scripts = context["script_files"]
     stored = [script for script in scripts if script.attributes.get("type") == STATE]
-    scripts[:] = [script for script in scripts if script not in stored]
+    context["script_files"] = [script for script in scripts if script not in stored]
     if not (shown := shown_models(context.get("body") or "")):
         return
     data: dict[str, Any] = {"state": {}}
@@ -124,8 +124,12 @@ def embed(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
     data["state"] = needed(data["state"], shown)
     data["sources"] = share_sources(data["state"])
     body = VIEW.sub(lambda view: place(json.loads(view[1])["model_id"]), context["body"])
-    context["body"] = f'{body}<script type="{STATE}">{to_script(data)}</script>\n'
-    app.add_js_file("widget_runtime.js", defer="defer")  # during this event: on this page only
+    runtime = f"{context['pathto']('_static/widget_runtime.js', True)}?v={tools_hash()[:8]}"
+    # Here, and not deferred in the head: the widgets do not wait for the theme's scripts.
+    context["body"] = (
+        f'{body}<script type="{STATE}">{to_script(data)}</script>\n'
+        f'<script src="{runtime}"></script>\n'
+    )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

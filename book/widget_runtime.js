@@ -123,6 +123,8 @@
     document.documentElement.dataset.widgets = "ready";
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  // The build puts this script behind the page's text and state: there is nothing to wait for.
+  if (document.readyState === "loading" && !document.querySelector(STATE)) {
+    document.addEventListener("DOMContentLoaded", start);
+  } else start();
 })();
