@@ -21,6 +21,7 @@ from torch import Tensor
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"  # a second way to tell lines apart
+WIDTH = 5.6  # inches: letters of 10 points can still be read where a telephone shrinks it
 GRAY = "#767676"  # at least 4:1 against a white page and against a dark one
 
 STYLE: dict[Any, Any] = {
@@ -42,7 +43,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def panels(count: int = 1, *, height: float = 3.2) -> tuple[Figure, list[Axes]]:
+def panels(count: int = 1, *, height: float = 2.8) -> tuple[Figure, list[Axes]]:
     """A figure of the page's width with `count` panels side by side, `height` inches tall.
 
     Raises:
@@ -52,7 +53,7 @@ def panels(count: int = 1, *, height: float = 3.2) -> tuple[Figure, list[Axes]]:
         raise ValueError(f"count={count}: expected at least one panel")
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            1, count, figsize=(7.2, height), dpi=150, layout="constrained", squeeze=False
+            1, count, figsize=(WIDTH, height), dpi=200, layout="constrained", squeeze=False
         )
     plt.close(figure)  # so that a notebook shows it once: where a cell ends with it
     return figure, list(axes[0])
@@ -115,7 +116,7 @@ def heads(
     """
     if not lowest < 1:
         raise ValueError(f"lowest={lowest}: expected less than 1, the highest")
-    ax = panels(height=2.6)[1][0] if ax is None else ax
+    ax = panels(height=2.4)[1][0] if ax is None else ax
     with plt.rc_context(STYLE):
         colors = "PuOr_r" if lowest < 0 else "Blues"
         image = ax.imshow(scores.detach().cpu().numpy(), cmap=colors, vmin=lowest, vmax=1)
@@ -143,7 +144,7 @@ def two_halves(
         shuffled: the same two accuracies of heads chosen on shuffled answers.
         baselines: name -> accuracy on the judged half, drawn as horizontal lines.
     """
-    ax = panels(height=3.8)[1][0] if ax is None else ax
+    ax = panels(height=3.4)[1][0] if ax is None else ax
     with plt.rc_context(STYLE):
         x, y = (part.cpu().numpy() for part in shuffled)
         ax.scatter(
