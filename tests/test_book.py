@@ -212,6 +212,19 @@ def test_font_holds_the_characters_of_the_book_and_its_licence(book):
     assert mathml.FONT in (book.html / "_static" / "book.css").read_text("utf-8")
 
 
+@pytest.mark.slow
+def test_roots_of_every_height_are_as_wide(book):
+    font = TTFont(book.html / "_static" / mathml.FONT)
+    variants = font["MATH"].table.MathVariants
+    number = variants.VertGlyphCoverage.glyphs.index((font.getBestCmap() or {})[ord("√")])
+    construction = variants.VertGlyphConstruction[number]
+    names = [record.VariantGlyph for record in construction.MathGlyphVariantRecord]
+    names += [record.glyph for record in construction.GlyphAssembly.PartRecords]
+    assert len(names) == 7
+    assert {font["hmtx"][name][0] for name in names} == {mathml.ROOT_WIDTH}
+    assert max(font["glyf"][name].xMax for name in names) <= mathml.ROOT_WIDTH + 1
+
+
 def test_overline_keeps_what_is_under_it():
     made = mathml.to_mathml(r"\overline{\hat{x} + \overline{y}}", display=False)
     assert made.count('<mrow class="overline">') == 2
