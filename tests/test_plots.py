@@ -65,6 +65,9 @@ def test_heads_show_each_number_in_its_place():
     assert ax.images[0].get_clim() == (0, 1)
     negative: Any = plots.heads(scores - 0.5, label="r", lowest=-1)
     assert negative.axes[0].images[0].get_clim() == (-1, 1)
+    for image, at_zero in ((ax.images[0], 0.0), (negative.axes[0].images[0], 0.5)):
+        assert image.cmap(at_zero)[3] == pytest.approx(0, abs=0.01)  # 0 is clear
+        assert image.cmap(1.0)[3] == 1
     with pytest.raises(ValueError, match="lowest=1"):
         plots.heads(scores, label="", lowest=1)
 

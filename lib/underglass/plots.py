@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 from cycler import cycler
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -23,6 +24,19 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"  # a second way to tell lines apart
 WIDTH = 5.6  # inches: letters of 10 points can still be read where a telephone shrinks it
 GRAY = "#767676"  # at least 4:1 against a white page and against a dark one
+
+
+def _from_clear(above: str, below: str | None = None) -> LinearSegmentedColormap:
+    """Clear where a number is 0, so that the page shows; `above` where it is 1, `below` at -1."""
+    clear, full = (*to_rgb(above), 0.0), (*to_rgb(above), 1.0)
+    points = [(0.0, clear), (1.0, full)]
+    if below is not None:
+        clear_below, full_below = (*to_rgb(below), 0.0), (*to_rgb(below), 1.0)
+        points = [(0.0, full_below), (0.5, clear_below), (0.5, clear), (1.0, full)]
+    return LinearSegmentedColormap.from_list("from clear", points)
+
+
+ONE_WAY, TWO_WAYS = _from_clear(COLORS[0]), _from_clear(COLORS[0], below=COLORS[1])
 
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
@@ -102,23 +116,23 @@ def heads(
     scores: Float[Tensor, "layer head"],
     *,
     label: str = "",
-    lowest: float | int = 0,
+    lowest: int = 0,
     title: str = "",
     ax: Axes | None = None,
 ) -> Figure:
     """One number for each head of a model, from `lowest` to 1: layers downward, heads to the right.
 
-    Where `lowest` is negative, two colors meet at 0. `label` names the number beside a bar of
-    its colors; without it there is no bar, as where panels share one.
+    Where `lowest` is -1, two colors meet at 0. `label` names the number beside a bar of its colors;
+    without it there is no bar, as where panels share one.
 
     Raises:
-        ValueError: if `lowest` is not below 1.
+        ValueError: if `lowest` is neither 0 nor -1.
     """
-    if not lowest < 1:
-        raise ValueError(f"lowest={lowest}: expected less than 1, the highest")
+    if lowest not in (0, -1):
+        raise ValueError(f"lowest={lowest}: expected 0, or -1 for numbers of both signs")
     ax = panels(height=2.4)[1][0] if ax is None else ax
     with plt.rc_context(STYLE):
-        colors = "PuOr_r" if lowest < 0 else "Blues"
+        colors = TWO_WAYS if lowest < 0 else ONE_WAY
         image = ax.imshow(scores.detach().cpu().numpy(), cmap=colors, vmin=lowest, vmax=1)
         layers, width = scores.shape
         every = 1 if len(_figure_of(ax).axes) == 1 else 2  # beside others, labels need room
