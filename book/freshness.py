@@ -11,6 +11,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import kernels
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
@@ -78,6 +79,7 @@ def forget_pages_with_warnings(app: Sphinx, exception: Exception | None) -> None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    kernels.encrypt()
     app.add_config_value(
         "book_watched", ["lib/underglass", "requirements.txt", "chapters"], "env", (list,)
     )

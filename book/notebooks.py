@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import kernels
 import nbformat
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
@@ -155,6 +156,7 @@ def normalise(notebook: NotebookNode, name: str) -> None:
 
 def execute(path: Path, *, timeout: int = TIMEOUT) -> None:
     """Runs a chapter and stores its outputs in it; a failure leaves the file as it was."""
+    kernels.encrypt()
     notebook = read(path)
     client = NotebookClient(
         notebook,

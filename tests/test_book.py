@@ -153,6 +153,7 @@ def book(tmp_path_factory) -> Book:
     book.write({"intro": INTRO, "chapters/01_x": chapter, "references": references})
     code, said = book.build(*STRICT)
     assert code == 0, said
+    assert "WARNING" not in said  # nor of anything that Sphinx does not count
     return book
 
 

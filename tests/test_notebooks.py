@@ -86,7 +86,7 @@ def test_first_cell_names_the_one_address(tmp_path):
 
 def test_first_cell_is_formatted_as_ruff_would(chapter):
     command = [sys.executable, "-m", "ruff", "format", "--check", "--isolated"]
-    options = ["--line-length=100", str(chapter)]
+    options = ["--line-length=80", str(chapter)]
     assert subprocess.run([*command, *options], capture_output=True).returncode == 0
 
 
