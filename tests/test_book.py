@@ -369,6 +369,11 @@ def test_issue_button_opens_the_form_with_page_and_versions(book):
     assert "issue_button.js" in page
 
 
+def test_issue_form_has_the_fields_that_the_button_fills():
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/page.yml").read_text("utf-8"))
+    assert {"page", "runtime", "versions"} <= {field.get("id") for field in form["body"]}
+
+
 @pytest.mark.slow
 def test_launch_button_leads_to_this_notebook(book):
     address = "https://colab.research.google.com/github/{}/blob/main/chapters/01_x.ipynb"
