@@ -13,14 +13,6 @@ from sphinx.config import Config
 BOOK = Path(__file__).parent
 
 
-# The theme chooses light or dark after the first paint, and a reader of the dark one sees a
-# white flash. These lines in the head decide before it.
-EARLY_THEME = (
-    'const d=document.documentElement.dataset;if(d.theme!=="light"&&d.theme!=="dark")'
-    'd.theme=matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light";'
-)
-
-
 def serve(app: Sphinx, name: str) -> None:
     """Copies a file of this folder to the site's `_static`; a page still has to ask for it."""
 
@@ -43,5 +35,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("book_tools", tools_hash(), "env", (str,))
     serve(app, "book.css")
     app.add_css_file("book.css", priority=900)  # after the theme's, so that ours wins
-    app.add_js_file(None, body=f"(()=>{{{EARLY_THEME}}})();", priority=100)
+    serve(app, "theme.js")
+    app.add_js_file("theme.js", priority=100)  # not deferred: before the first paint
     return {"parallel_read_safe": True, "parallel_write_safe": True}

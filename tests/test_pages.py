@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import self_contained
 import yaml
 from pages import opened
 from playwright.sync_api import Page
@@ -130,6 +131,14 @@ def test_page(browser, address, name, look, where):
         assert not re.fullmatch(r"\S+\.(png|svg|jpg)", picture["alt"]), picture
 
 
+def test_no_page_or_style_names_another_host(built):
+    """Also where no test has looked or clicked."""
+    for page in built.rglob("*.html"):
+        assert self_contained.foreign_in_html(page.read_text("utf-8")) == [], page
+    for style in built.rglob("*.css"):
+        assert self_contained.foreign_in_css(style.read_text("utf-8")) == [], style
+
+
 def test_the_book_has_formulas_widgets_and_pictures(browser, address):
     """Without these, the test above would hold of an empty book."""
     with opened(browser, address("chapters/04_attention")) as (page, _):
@@ -228,6 +237,22 @@ def test_dark_page_is_dark_from_the_first_paint(browser, address):
         )
         page.reload()
         assert page.evaluate("window.early") == ["interactive", "dark"]
+
+
+def test_paper_is_light(browser, address):
+    with opened(browser, address("intro"), theme="dark") as (page, _):
+        settle(page)
+        page.evaluate("""() => {
+          const seen = () => getComputedStyle(document.body).backgroundColor;
+          window.looks = [seen()];
+          for (const event of ["beforeprint", "afterprint"]) {
+            dispatchEvent(new Event(event));
+            window.looks.push(seen());
+          }
+        }""")
+        before, paper, after = page.evaluate("window.looks")
+    assert paper == "rgb(255, 255, 255)"
+    assert before == after != paper
 
 
 # What a reader does -------------------------------------------------------------------------------
