@@ -232,6 +232,7 @@ def test_first_widget_is_there_within_a_second(browser, address, where):
 def test_dark_page_is_dark_from_the_first_paint(browser, address):
     with opened(browser, address("intro"), theme="dark") as (page, _):
         page.add_init_script(
+            "localStorage.clear();"  # where the theme's script has noted its choice
             "addEventListener('readystatechange', () => { window.early ??= "
             "[document.readyState, document.documentElement.dataset.theme]; }, true)"
         )
