@@ -340,7 +340,7 @@ export default {
       own.setAttribute("role", "cell");
       own.classList.add("own");
       cells.forEach((cell, i) => { cell.setAttribute("role", "cell"); columns[i].push(cell); });
-      return h("div", { role: "row", class: "row", "data-step": name }, caption, own, ...cells);
+      return h("div", { role: "row", class: "step", "data-step": name }, caption, own, ...cells);
     };
     const fieldColumn = (name, size, change) => {
       const fields = Array.from({ length: size }, (_, j) => numberField(`${name}, number ${j + 1}`, (number) => change(j, number)));
@@ -367,8 +367,8 @@ export default {
       ? h("select", { "aria-label": "query", onchange(event) { save("chosen", Number(event.target.value)); } },
         ...askers.map((name, i) => h("option", { value: i }, name)))
       : h("span", {}, "query");
-    const table = h("div", { role: "table", class: k > 6 ? "table dense" : "table", "aria-label": "Attention, step by step", style: `--k: ${k}` },
-      h("div", { role: "row", class: "row heads" },
+    const table = h("div", { role: "table", class: k > 6 ? "steps dense" : "steps", "aria-label": "Attention, step by step", style: `--k: ${k}` },
+      h("div", { role: "row", class: "step heads" },
         h("div", { role: "columnheader", class: "caption hint" }, "Drag a number sideways, type it, or press ↑ ↓. Click a token to follow it down."),
         h("div", { role: "columnheader", class: "cell own" }, chooser),
         ...heads.map((head, i) => { const cell = h("div", { role: "columnheader", class: "cell", "aria-label": tokens[i] }, head); columns[i].push(cell); return cell; })),
