@@ -116,6 +116,7 @@ class MultiHeadAttention(nn.Module):
         context: Float[Tensor, "batch k d_model"] | None = None,
         *,
         mask: Bool[Tensor, "..."] | None = None,
+        positions: Integer[Tensor, "batch q"] | None = None,
         cache: KeyValueCache | None = None,
         return_weights: bool = False,
     ) -> (
@@ -127,6 +128,8 @@ class MultiHeadAttention(nn.Module):
         Args:
             mask: True where a query may look at a key; broadcasts to [batch q k], or, with an axis
                 for the heads, to [batch head q k].
+            positions: for rotary attention, where each row of x stands; counted on from the cache
+                unless given.
             cache: keys and values of the positions before x. With it attention is causal, and k
                 counts the cached positions and those of x.
             return_weights: return the weights too. Without them the fused kernel does the work.
@@ -142,7 +145,9 @@ class MultiHeadAttention(nn.Module):
         self._check_input(x, context, mask, past)
         if context is not None and (cache is not None or self.rotary is not None):
             raise ValueError("context is given: a cache and rotary positions need self-attention")
-        query, key, value = self._project(x, x if context is None else context, past)
+        if positions is not None and self.rotary is None:
+            raise ValueError("positions are given: expected none, for this attention has no rotary")
+        query, key, value = self._project(x, x if context is None else context, past, positions)
         if mask is not None and mask.ndim == 3:
             mask = mask[:, None]  # the same for every head
         if cache is not None:
@@ -153,14 +158,17 @@ class MultiHeadAttention(nn.Module):
             return self._merge(output), weights
         return self._merge(self._fused(query, key, value, mask))
 
-    def _project(self, x: Tensor, source: Tensor, past: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(
+        self, x: Tensor, source: Tensor, past: int, positions: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries of x, keys and values of its source, each [batch head seq d_head]."""
         query, key, value = (
             proj(origin).unflatten(-1, (-1, self.d_head)).transpose(1, 2)
             for proj, origin in ((self.q_proj, x), (self.k_proj, source), (self.v_proj, source))
         )
         if self.rotary is not None:
-            query, key = self.rotary(query, past), self.rotary(key, past)
+            places = None if positions is None else positions[:, None]  # the same for every head
+            query, key = (self.rotary(rows, past, places=places) for rows in (query, key))
         return query, key, value
 
     def _merge(self, heads: Float[Tensor, "batch head q d_head"]) -> Tensor:

@@ -5,13 +5,13 @@ Chapter: chapters/04_attention.ipynb
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from underglass.layers import EncoderBlock, check_activation
+from underglass.models import parts
 from underglass.positions import LearnedPositions
 
 
@@ -40,19 +40,12 @@ class BERTConfig:
     eps: float = 1e-12
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "max_len", "num_segments", "d_model", "num_layers", "d_ff"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
-        if self.num_heads < 1 or self.d_model % self.num_heads:
-            raise ValueError(
-                f"d_model={self.d_model} is not divisible by num_heads={self.num_heads}"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"dropout={self.dropout}: expected a share from 0 up to, but not including, 1"
-            )
-        if not self.eps > 0:
-            raise ValueError(f"eps={self.eps}: expected a number above 0")
+        parts.check_counts(
+            self, "vocab_size", "max_len", "num_segments", "d_model", "num_layers", "d_ff"
+        )
+        parts.check_heads(self.d_model, self.num_heads)
+        parts.check_dropout(self.dropout)
+        parts.check_eps(self.eps)
         check_activation(self.activation)
 
 
@@ -71,14 +64,14 @@ class BERT(nn.Module):
     def __init__(self, config: BERTConfig, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config
-        self.tokens = _table(config.vocab_size, config.d_model)
+        self.tokens = parts.table(config.vocab_size, config.d_model)
         self.positions = LearnedPositions(config.max_len, config.d_model)
-        self.segments = _table(config.num_segments, config.d_model)
+        self.segments = parts.table(config.num_segments, config.d_model)
         self.norm = nn.LayerNorm(config.d_model, eps=config.eps)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.num_layers))
         self.pooler = nn.Linear(config.d_model, config.d_model) if config.pooler else None
-        self.apply(partial(_initialize, generator=generator))
+        parts.initialize(self, generator)
 
     def forward(
         self,
@@ -133,31 +126,14 @@ class BERT(nn.Module):
         return self.dropout(self.norm(x))
 
     def _check_input(self, ids: Tensor, segments: Tensor | None) -> None:
-        if not isinstance(ids, Tensor):
-            raise TypeError(f"ids is a {type(ids).__name__}: expected a tensor of token ids")
-        if ids.ndim != 2 or ids.shape[1] < 1:
-            raise ValueError(f"ids has shape {tuple(ids.shape)}: expected [batch seq]")
-        if ids.shape[1] > self.config.max_len:
-            raise ValueError(
-                f"ids has {ids.shape[1]} tokens: expected at most max_len={self.config.max_len}"
-            )
-        _check_range("ids", ids, "vocab_size", self.config.vocab_size)
+        parts.check_ids("ids", ids, self.config.vocab_size, self.config.max_len)
         if segments is not None:
             if segments.shape != ids.shape:
                 raise ValueError(
                     f"segments has shape {tuple(segments.shape)}: "
                     f"expected that of ids, {tuple(ids.shape)}"
                 )
-            _check_range("segments", segments, "num_segments", self.config.num_segments)
-
-
-def _table(rows: int, width: int) -> nn.Embedding:
-    """A vector for each number, drawn by `_initialize` alone.
-
-    nn.Embedding(rows, width) would draw them too, and on the meta device wait seconds for torch's
-    compiler to be imported.
-    """
-    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
+            parts.check_range("segments", segments, "num_segments", self.config.num_segments)
 
 
 def _block(config: BERTConfig) -> EncoderBlock:
@@ -169,24 +145,3 @@ def _block(config: BERTConfig) -> EncoderBlock:
         activation=config.activation,
         eps=config.eps,
     )
-
-
-def _initialize(module: nn.Module, generator: torch.Generator | None) -> None:
-    drawn = isinstance(module, nn.Linear | nn.Embedding | LearnedPositions)
-    if drawn and not module.weight.is_meta:
-        nn.init.normal_(module.weight, std=0.02, generator=generator)  # BERT's authors' choice
-    if isinstance(module, nn.Linear):
-        nn.init.zeros_(module.bias)
-
-
-def _check_range(name: str, numbers: Tensor, size_name: str, size: int) -> None:
-    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
-        raise TypeError(f"{name} is {numbers.dtype}: expected integers")
-    if numbers.device.type != "cpu":  # a GPU would have to stop and wait for the answer
-        return
-    wrong = numbers[(numbers < 0) | (numbers >= size)]
-    if len(wrong):
-        raise ValueError(
-            f"{name} holds {int(wrong[0])}: expected numbers from 0 to {size - 1} "
-            f"({size_name}={size})"
-        )
