@@ -259,3 +259,21 @@ def test_readable_path_needs_no_ready_made_attention(monkeypatch):
     assert_close(attention(x, mask=causal_mask(Q), return_weights=True)[0], expected)
     with pytest.raises(AssertionError, match="ready-made"):
         attention(x, mask=causal_mask(Q))
+
+
+def test_positions_need_rotary_attention():
+    with refused(
+        ValueError, "positions are given: expected none, for this attention has no rotary"
+    ):
+        MultiHeadAttention(6, 2)(torch.ones(1, 3, 6), positions=torch.arange(3)[None])
+
+
+def test_positions_turn_rows_one_by_one():
+    """Each sequence of a batch at its own places: the same as each alone with its offset."""
+    attention = MultiHeadAttention(12, 3, rotary=RotaryPositions(4)).double()
+    x = torch.randn(2, 5, 12, dtype=torch.float64)
+    places = torch.tensor([[0, 1, 2, 3, 4], [0, 0, 3, 7, 9]])
+    together = attention(x, positions=places)
+    assert_close(together[:1], attention(x[:1]))
+    assert_close(together[1:], attention(x[1:], positions=places[1:]))
+    assert (together[1:] - attention(x[1:])).abs().max() > 1e-3

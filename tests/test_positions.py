@@ -149,3 +149,38 @@ def test_positions_on_the_meta_device():
 def test_wrong_width_is_refused():
     with refused(ValueError, "x is 6 wide: expected d_head=4"):
         RotaryPositions(4)(torch.zeros(1, 3, 6))
+
+
+def test_places_say_where_each_row_stands():
+    """In a row they do what an offset does; scattered, what each row alone would get."""
+    learned, rotary = LearnedPositions(11, 6).to(F64), RotaryPositions(6)
+    x = torch.randn(2, 3, 6, dtype=F64)
+    places = torch.tensor([[4, 5, 6], [0, 9, 2]])
+    for positions in (learned, rotary):
+        found = positions(x, places=places)
+        assert_close(found[0], positions(x[0], offset=4))
+        for row, place in enumerate([0, 9, 2]):
+            assert_close(found[1, row : row + 1], positions(x[1, row : row + 1], offset=place))
+        assert_close(positions(x, places=places[0]), positions(x, offset=4))  # one row for all
+
+
+@pytest.mark.parametrize("positions", [LearnedPositions(11, 6), RotaryPositions(6)])
+def test_wrong_places_are_refused(positions):
+    x = torch.ones(2, 3, 6)
+    with refused(TypeError, "places is torch.float32: expected integers"):
+        positions(x, places=torch.ones(2, 3))
+    with refused(
+        ValueError, r"places has shape \(2, 1\): expected one for each row of x, \(2, 3\)"
+    ):
+        positions(x, places=torch.ones(2, 1, dtype=torch.int64))
+    with refused(
+        ValueError, r"places has shape \(4, 3\): expected one for each row of x, \(2, 3\)"
+    ):
+        positions(x, places=torch.ones(4, 3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("place", [-1, 11])
+def test_learned_places_out_of_range_are_refused(place):
+    places = torch.tensor([0, place, 2])
+    with refused(ValueError, rf"places holds {place}: expected numbers from 0 to 10 \(max_len"):
+        LearnedPositions(11, 6)(torch.ones(2, 3, 6), places=places)

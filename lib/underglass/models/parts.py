@@ -1,11 +1,15 @@
 """What the models share: tables of vectors, initial weights, and the refusal of bad input."""
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
+from underglass.attention import causal_mask
+from underglass.cache import KeyValueCache
 from underglass.positions import LearnedPositions
 
 INITIAL_STD = 0.02  # BERT's and GPT-2's authors' choice
@@ -31,6 +35,69 @@ def _draw(module: nn.Module, generator: torch.Generator | None) -> None:
         nn.init.normal_(module.weight, std=INITIAL_STD, generator=generator)
     if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)
+
+
+def also_causal(
+    mask: Bool[Tensor, "..."] | None, ids: Tensor, cache: Sequence[KeyValueCache] | None
+) -> Bool[Tensor, "..."] | None:
+    """The mask of a decoder: nobody looks ahead. With a cache, attention itself sees to that.
+
+    Raises:
+        TypeError: if the mask is not boolean.
+        ValueError: if its last two axes are not the ids'; attention checks the others.
+    """
+    if cache is not None:
+        return mask
+    size = ids.shape[1]
+    causal = causal_mask(size, ids.device)
+    if mask is None:
+        return causal
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask is {mask.dtype}: expected torch.bool, True where one may look")
+    if mask.ndim < 2 or not {*mask.shape[-2:]} <= {1, size}:
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)}: expected one that broadcasts to "
+            f"[batch q k] = {(len(ids), size, size)}"
+        )
+    return mask & causal
+
+
+def run_blocks(
+    blocks: Iterable[nn.Module],
+    x: Tensor,
+    mask: Tensor | None,
+    *,
+    cache: Sequence[KeyValueCache] | None = None,
+    return_weights: bool = False,
+    **places: Tensor | None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Each block after the other; the weights of every layer, or none unless asked for."""
+    weights = []
+    for layer, block in enumerate(blocks):
+        own = None if cache is None else cache[layer]
+        x = block(x, mask, cache=own, return_weights=return_weights, **places)
+        if return_weights:
+            x, layer_weights = x
+            weights.append(layer_weights)
+    return x, tuple(weights)
+
+
+def past_of(cache: Sequence[KeyValueCache] | None, num_layers: int) -> int:
+    """How many positions a model's cache holds.
+
+    Raises:
+        ValueError: if there is not one cache a layer, or they hold different numbers.
+    """
+    if cache is None:
+        return 0
+    if len(cache) != num_layers:
+        raise ValueError(
+            f"cache has {len(cache)} layers: expected num_layers={num_layers}, as new_cache() makes"
+        )
+    lengths = sorted({layer.length for layer in cache})
+    if len(lengths) > 1:
+        raise ValueError(f"cache has layers of {lengths} positions: expected one length")
+    return lengths[0]
 
 
 def check_counts(config: Any, *names: str) -> None:
