@@ -14,8 +14,8 @@ LAYERS = [  # from the bottom up; a package counts as one
     {"models"},
     {"pretrained"},
     {"losses", "optimizers", "schedules"},
+    {"plots", "widgets"},  # below what runs: `fit` shows its curves, and a widget takes plain data
     {"training", "finetuning", "generation", "metrics"},
-    {"plots", "widgets"},
     {"checks", "quiz"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
