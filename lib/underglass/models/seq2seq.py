@@ -7,19 +7,24 @@ Chapter: chapters/05_architectures.ipynb
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple, overload
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from underglass.attention import causal_mask
 from underglass.cache import KeyValueCache
 from underglass.layers import DecoderBlock, EncoderBlock, check_activation
 from underglass.models import parts
 from underglass.positions import sinusoidal_positions
+
+# Attention weights of all layers, from the input to the output: who looks, and at whom.
+EncoderWeights = tuple[Float[Tensor, "batch head source source"], ...]
+DecoderWeights = tuple[Float[Tensor, "batch head target _"], ...]
+CrossWeights = tuple[Float[Tensor, "batch head target source"], ...]
+Yes = Literal[True]
+No = Literal[False]
 
 
 @dataclass(frozen=True)
@@ -74,15 +79,21 @@ def transformer_base() -> Seq2SeqConfig:
 
 
 class Seq2SeqWeights(NamedTuple):
-    """The attention weights of all layers: one tensor a layer, from the input to the output."""
+    """The attention weights of all layers: in each field one tensor a layer.
 
-    encoder: tuple[Float[Tensor, "batch head source source"], ...]  # the source at itself
-    decoder: tuple[Float[Tensor, "batch head target _"], ...]  # the target at itself
-    cross: tuple[Float[Tensor, "batch head target source"], ...]  # the target at the source
+    Attributes:
+        encoder: the source at itself.
+        decoder: the target at itself.
+        cross: the target at the source.
+    """
+
+    encoder: EncoderWeights
+    decoder: DecoderWeights
+    cross: CrossWeights
 
 
 class Seq2Seq(nn.Module):
-    """Two texts in, and for each token of the second, logits of the one that comes next, out.
+    """A text and the beginning of another in, logits of each next token of the other out.
 
     One table serves as the vectors of the source, those of the target, and the output layer.
 
@@ -98,9 +109,9 @@ class Seq2Seq(nn.Module):
         self.encoder = nn.ModuleList(_block(EncoderBlock, config) for _ in range(config.num_layers))
         self.decoder = nn.ModuleList(_block(DecoderBlock, config) for _ in range(config.num_layers))
         self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.output_bias else None
-        # The sines and cosines, once they are needed: no buffer, which `.to` would round.
+        # Not a buffer: `.to` would round that, and a model that was float32 once would stay so.
         self._positions: Tensor | None = None
-        self.apply(partial(_draw, generator=generator))
+        _initialize(self, generator)
 
     def forward(
         self,
@@ -120,7 +131,7 @@ class Seq2Seq(nn.Module):
             target_ids: begin with a token that stands for the beginning; each position sees those
                 up to its own.
             source_mask: True where one may look; `padding_mask(source_ids, pad_id)` hides padding.
-            target_mask: likewise for the target, where the future is hidden in any case.
+            target_mask: likewise for the target, whose future is hidden in any case.
             return_weights: return the attention weights too.
 
         Raises:
@@ -129,16 +140,30 @@ class Seq2Seq(nn.Module):
                 make it wait, torch's own error comes instead).
             TypeError: if ids are not integers, or a mask is not boolean.
         """
-        context, encoder = self._encode(source_ids, source_mask, return_weights)
+        self._check_source(source_ids, source_mask)
+        self._check_target(target_ids, target_mask)
         if len(target_ids) != len(source_ids):
             raise ValueError(
-                f"target_ids has {len(target_ids)} rows: expected {len(source_ids)}, one for each "
-                "of source_ids"
+                f"target_ids has {len(target_ids)} rows: expected {len(source_ids)}, "
+                "one for each of source_ids"
             )
-        logits, decoder, cross = self._decode(
-            target_ids, context, source_mask, target_mask, None, return_weights
+        if not return_weights:
+            context = self.encode(source_ids, source_mask)
+            return self.decode(target_ids, context, source_mask, target_mask)
+        context, encoder = self.encode(source_ids, source_mask, return_weights=True)
+        logits, decoder, cross = self.decode(
+            target_ids, context, source_mask, target_mask, return_weights=True
         )
-        return (logits, Seq2SeqWeights(encoder, decoder, cross)) if return_weights else logits
+        return logits, Seq2SeqWeights(encoder, decoder, cross)
+
+    @overload
+    def encode(
+        self, source_ids: Tensor, source_mask: Tensor | None = ..., *, return_weights: No = ...
+    ) -> Tensor: ...
+    @overload
+    def encode(
+        self, source_ids: Tensor, source_mask: Tensor | None = ..., *, return_weights: Yes
+    ) -> tuple[Tensor, EncoderWeights]: ...
 
     def encode(
         self,
@@ -148,14 +173,40 @@ class Seq2Seq(nn.Module):
         return_weights: bool = False,
     ) -> (
         Float[Tensor, "batch source d_model"]
-        | tuple[
-            Float[Tensor, "batch source d_model"],
-            tuple[Float[Tensor, "batch head source source"], ...],
-        ]
+        | tuple[Float[Tensor, "batch source d_model"], EncoderWeights]
     ):
         """The context that the decoder looks at, or (context, attention weights of every layer)."""
-        context, weights = self._encode(source_ids, source_mask, return_weights)
-        return (context, weights) if return_weights else context
+        self._check_source(source_ids, source_mask)
+        x, weights = self._embed(source_ids), []
+        for block in self.encoder:
+            x = block(x, source_mask, return_weights=return_weights)
+            if return_weights:
+                x, layer_weights = x
+                weights.append(layer_weights)
+        return (x, tuple(weights)) if return_weights else x
+
+    @overload
+    def decode(
+        self,
+        target_ids: Tensor,
+        context: Tensor,
+        source_mask: Tensor | None = ...,
+        target_mask: Tensor | None = ...,
+        *,
+        cache: Sequence[KeyValueCache] | None = ...,
+        return_weights: No = ...,
+    ) -> Tensor: ...
+    @overload
+    def decode(
+        self,
+        target_ids: Tensor,
+        context: Tensor,
+        source_mask: Tensor | None = ...,
+        target_mask: Tensor | None = ...,
+        *,
+        cache: Sequence[KeyValueCache] | None = ...,
+        return_weights: Yes,
+    ) -> tuple[Tensor, DecoderWeights, CrossWeights]: ...
 
     def decode(
         self,
@@ -168,11 +219,7 @@ class Seq2Seq(nn.Module):
         return_weights: bool = False,
     ) -> (
         Float[Tensor, "batch target vocab_size"]
-        | tuple[
-            Float[Tensor, "batch target vocab_size"],
-            tuple[Float[Tensor, "batch head target _"], ...],
-            tuple[Float[Tensor, "batch head target source"], ...],
-        ]
+        | tuple[Float[Tensor, "batch target vocab_size"], DecoderWeights, CrossWeights]
     ):
         """Logits of the next token, or (logits, weights on the target, weights on the source).
 
@@ -181,96 +228,62 @@ class Seq2Seq(nn.Module):
             target_mask: with a cache, over the tokens in it and then `target_ids`.
             cache: of the tokens before `target_ids`, from `new_cache`; each call adds to it.
         """
-        logits, weights, cross = self._decode(
-            target_ids, context, source_mask, target_mask, cache, return_weights
-        )
-        return (logits, weights, cross) if return_weights else logits
-
-    def new_cache(self, max_len: int | None = None) -> list[KeyValueCache]:
-        """An empty cache for each layer of the decoder, with room for `max_len` target tokens.
-
-        As many as the model has positions, unless given.
-        """
-        max_len = self.config.max_len if max_len is None else max_len
-        return [KeyValueCache(max_len) for _ in self.decoder]
-
-    def _encode(
-        self, source_ids: Tensor, mask: Tensor | None, return_weights: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        parts.check_ids("source_ids", source_ids, self.config.vocab_size, self.config.max_len)
-        _check_mask("source_mask", mask, (len(source_ids), 1, source_ids.shape[1]))
-        x, weights = self._embed(source_ids, 0), []
-        for block in self.encoder:
-            x = block(x, mask, return_weights=return_weights)
-            if return_weights:
-                x, layer_weights = x
-                weights.append(layer_weights)
-        return x, tuple(weights)
-
-    def _decode(
-        self,
-        target_ids: Tensor,
-        context: Tensor,
-        source_mask: Tensor | None,
-        mask: Tensor | None,
-        cache: Sequence[KeyValueCache] | None,
-        return_weights: bool,
-    ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        past = self._check_target(target_ids, context, source_mask, mask, cache)
+        past = self._check_target(target_ids, target_mask, cache)
+        self._check_context(context, len(target_ids), source_mask)
         x, weights, cross = self._embed(target_ids, past), [], []
-        if cache is None:  # with one, attention is causal by itself
-            causal = causal_mask(target_ids.shape[1], x.device)
-            mask = causal if mask is None else mask & causal
+        masks = parts.also_causal(target_mask, target_ids, cache), source_mask
         for layer, block in enumerate(self.decoder):
-            layer_cache = None if cache is None else cache[layer]
-            x = block(
-                x, context, mask, source_mask, cache=layer_cache, return_weights=return_weights
-            )
+            own = None if cache is None else cache[layer]
+            x = block(x, context, *masks, cache=own, return_weights=return_weights)
             if return_weights:
                 x, layer_weights, layer_cross = x
                 weights.append(layer_weights)
                 cross.append(layer_cross)
-        return F.linear(x, self.tokens.weight, self.bias), tuple(weights), tuple(cross)
+        logits = F.linear(x, self.tokens.weight, self.bias)
+        return (logits, tuple(weights), tuple(cross)) if return_weights else logits
 
-    def _embed(self, ids: Tensor, past: int) -> Float[Tensor, "batch seq d_model"]:
-        """sqrt(d_model) E[id] + P[position]: which token, and where, `past` others being before."""
+    def new_cache(self, max_len: int | None = None) -> list[KeyValueCache]:
+        """An empty cache for each layer of the decoder, with room for `max_len` target tokens."""
+        room = self.config.max_len if max_len is None else max_len
+        return [KeyValueCache(room) for _ in self.decoder]
+
+    def _embed(self, ids: Tensor, past: int = 0) -> Float[Tensor, "batch seq d_model"]:
+        """sqrt(d_model) E[id] + P[position]: which token, and where, behind `past` others."""
         x = math.sqrt(self.config.d_model) * self.tokens(ids)
         return self.dropout(x + self._sinusoids(x)[past : past + ids.shape[1]])
 
     def _sinusoids(self, x: Tensor) -> Float[Tensor, "max_len d_model"]:
-        """The table of positions in the precision of x, and where x is; kept for the next call."""
-        table = self._positions
-        if table is None or table.dtype != x.dtype or table.device != x.device:
-            size, width = self.config.max_len, self.config.d_model
-            table = sinusoidal_positions(size, width, device=x.device, dtype=x.dtype)
-            self._positions = table
-        return table
+        """P in the precision of x and where x is, made when it is first needed there."""
+        made = self._positions
+        if made is None or (made.dtype, made.device) != (x.dtype, x.device):
+            max_len, d_model = self.config.max_len, self.config.d_model
+            made = sinusoidal_positions(max_len, d_model, device=x.device, dtype=x.dtype)
+            self._positions = made
+        return made
+
+    def _check_source(self, ids: Tensor, mask: Tensor | None) -> None:
+        parts.check_ids("source_ids", ids, self.config.vocab_size, self.config.max_len)
+        _check_mask("source_mask", mask, (len(ids), 1, ids.shape[1]))
 
     def _check_target(
-        self,
-        target_ids: Tensor,
-        context: Tensor,
-        source_mask: Tensor | None,
-        mask: Tensor | None,
-        cache: Sequence[KeyValueCache] | None,
+        self, ids: Tensor, mask: Tensor | None, cache: Sequence[KeyValueCache] | None = None
     ) -> int:
         """Refuse what does not go together; return how many target tokens came before."""
-        if cache is not None and len(cache) != len(self.decoder):
-            raise ValueError(
-                f"cache is for {len(cache)} layers: expected num_layers={len(self.decoder)}"
-            )
-        past = 0 if cache is None else cache[0].length
-        sizes = self.config.vocab_size, self.config.max_len
-        parts.check_ids("target_ids", target_ids, *sizes, past)
-        batch, size = target_ids.shape
-        if context.ndim != 3 or len(context) != batch or context.shape[2] != self.config.d_model:
-            raise ValueError(
-                f"context has shape {tuple(context.shape)}: expected what `encode` gave, "
-                f"[batch source d_model] with batch={batch} and d_model={self.config.d_model}"
-            )
-        _check_mask("source_mask", source_mask, (batch, 1, context.shape[1]))
-        _check_mask("target_mask", mask, (batch, size, past + size))
+        past = parts.past_of(cache, len(self.decoder))
+        parts.check_ids("target_ids", ids, self.config.vocab_size, self.config.max_len, past)
+        _check_mask("target_mask", mask, (len(ids), ids.shape[1], past + ids.shape[1]))
         return past
+
+    def _check_context(self, context: Tensor, batch: int, mask: Tensor | None) -> None:
+        if not isinstance(context, Tensor):
+            raise TypeError(f"context is a {type(context).__name__}: expected a tensor")
+        d_model = self.config.d_model
+        if context.ndim != 3 or (len(context), context.shape[2]) != (batch, d_model):
+            raise ValueError(
+                f"context has shape {tuple(context.shape)}: expected [batch source d_model] with "
+                f"batch={batch}, as target_ids, and d_model={d_model}"
+            )
+        _check_mask("source_mask", mask, (batch, 1, context.shape[1]))
 
 
 def _block(
@@ -286,19 +299,24 @@ def _block(
     )
 
 
-def _draw(module: nn.Module, generator: torch.Generator | None) -> None:
-    """Initial weights, of which the paper says nothing; torch's `nn.Transformer` takes Xavier's.
+def _initialize(model: nn.Module, generator: torch.Generator | None) -> None:
+    """Draw the weights as torch's `nn.Transformer` does; the paper does not say how.
 
-    A linear layer then keeps the size of what goes through it, there and back. A token's vector
-    times sqrt(d_model) has coordinates of size 1, like those of its position, and, as an output
-    layer, the table gives logits of size 1.
+    Xavier's width keeps the size of what goes through a linear layer, there and back. The three
+    into queries, keys and values count as one, as torch stores them, and so are smaller: attention
+    starts out more even. A token's vector times sqrt(d_model) has numbers of size 1, about as large
+    as those of its position.
     """
-    if isinstance(module, nn.Embedding) and not module.weight.is_meta:
-        std = module.embedding_dim**-0.5
-        nn.init.normal_(module.weight, std=std, generator=generator)
-    if isinstance(module, nn.Linear) and not module.weight.is_meta:
-        nn.init.xavier_uniform_(module.weight, generator=generator)
-        nn.init.zeros_(module.bias)
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Linear | nn.Embedding) or module.weight.is_meta:
+            continue
+        if isinstance(module, nn.Embedding):
+            std = module.embedding_dim**-0.5
+            nn.init.normal_(module.weight, std=std, generator=generator)
+        else:
+            gain = 0.5**0.5 if name.endswith(("q_proj", "k_proj", "v_proj")) else 1.0
+            nn.init.xavier_uniform_(module.weight, gain=gain, generator=generator)
+            nn.init.zeros_(module.bias)
 
 
 def _check_mask(name: str, mask: Tensor | None, sizes: tuple[int, int, int]) -> None:
