@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -21,13 +22,28 @@ from underglass.models.bert_heads import (
     BERTForSpans,
     BERTForTokens,
 )
-from underglass.pretrained.bert import their_name
 
 NUM_LABELS = 7
 F64 = torch.float64
 BARE = replace(TINY, pooler=False, activation="gelu_tanh", eps=0.1)  # neither of them the default
 POOLED = replace(BARE, pooler=True)
 
+BODY = {  # our names of the body's modules, and transformers'
+    r"bert\.norm": "bert.embeddings.LayerNorm",
+    r"bert\.tokens": "bert.embeddings.word_embeddings",
+    r"bert\.positions": "bert.embeddings.position_embeddings",
+    r"bert\.segments": "bert.embeddings.token_type_embeddings",
+    r"bert\.pooler": "bert.pooler.dense",
+    r"bert\.blocks": "bert.encoder.layer",
+    r"attention\.q_proj": "attention.self.query",
+    r"attention\.k_proj": "attention.self.key",
+    r"attention\.v_proj": "attention.self.value",
+    r"attention\.out_proj": "attention.output.dense",
+    r"attention_norm": "attention.output.LayerNorm",
+    r"feed_forward\.in_proj": "intermediate.dense",
+    r"feed_forward\.out_proj": "output.dense",
+    r"feed_forward_norm": "output.LayerNorm",
+}
 # Head, the config of its body, transformers' class, and their names of the head's tensors.
 HEADS = {
     "masked words": (
@@ -71,9 +87,11 @@ def scattered(head, config) -> nn.Module:
     return model
 
 
-def their_names(ours: nn.Module, head_names: dict[str, str]) -> dict[str, str]:
-    body = {n: f"bert.{their_name(n.removeprefix('bert.'))}" for n in ours.state_dict()}
-    return {n: head_names.get(n, body[n] if n.startswith("bert.") else n) for n in body}
+def their_name(name: str, head_names: dict[str, str]) -> str:
+    """Their name of a tensor of ours; the same where no other is given."""
+    for ours, theirs in BODY.items():
+        name = re.sub(ours, theirs, name)
+    return head_names.get(name, name)
 
 
 def transformers_twin(ours, kind, names: dict[str, str]):
@@ -122,7 +140,7 @@ def their_logits(output) -> Tensor:
 def test_equals_transformers_forward_and_backward(case, segments, masked):
     head, config, kind, head_names = case
     ours = scattered(head, config)
-    names = their_names(ours, head_names)
+    names = {name: their_name(name, head_names) for name in ours.state_dict()}
     theirs = transformers_twin(ours, kind, names)
     mask = padding_mask(IDS, 0) if masked else None
     logits, weights = ours(IDS, mask, segments, return_weights=True)
