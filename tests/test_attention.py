@@ -77,6 +77,8 @@ def test_wrong_input_is_refused():
         scaled_dot_product_attention(x, x, x, torch.ones(Q, Q, dtype=torch.int64))
     with refused(ValueError, r"mask has shape \(7, 7\): .* \[batch q k\] = \(2, 5, 5\)"):
         scaled_dot_product_attention(x, x, x, causal_mask(K))
+    with refused(ValueError, r"mask has shape \(7, 7\): .* \[\*batch q k\] = \(5, 5\)"):
+        scaled_dot_product_attention(x[0], x[0], x[0], causal_mask(K))
     with refused(ValueError, r"query \(2, 5, 11\), key \(2, 4, 11\), value \(2, 5, 11\): expected"):
         scaled_dot_product_attention(x, x[:, 1:], x)
     with refused(ValueError, r"query \(2, 5, 11\), key \(2, 5, 10\), value \(2, 5, 11\): expected"):

@@ -117,6 +117,10 @@ def test_no_target_at_all_gives_0_and_gradients_of_0(rows, smoothing):
     assert F.cross_entropy(logits.mT, targets).isnan()  # torch's answer
 
 
+def test_a_vocabulary_of_one_token_leaves_nothing_to_learn():
+    assert losses.token_losses(torch.randn(2, 1), torch.tensor([-100, 0])).eq(0).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
 def test_targets_of_every_whole_number(dtype):
     logits, targets = leaf(SEQ, VOCAB), torch.randint(VOCAB, (SEQ,))
@@ -150,6 +154,11 @@ def test_causal_loss_predicts_the_next_token():
     assert_close(counted, F.cross_entropy(logits[:, :-1].mT, ids[:, 1:]))
 
 
+def test_causal_loss_of_two_tokens_is_that_of_the_second():
+    logits, ids = leaf(BATCH, 2, VOCAB), torch.randint(VOCAB, (BATCH, 2))
+    same(losses.causal_lm_loss(logits, ids), F.cross_entropy(logits[:, 0], ids[:, 1]), logits)
+
+
 def test_causal_loss_of_a_prompt_and_an_answer():
     logits, ids = leaf(BATCH, SEQ, VOCAB), torch.randint(VOCAB, (BATCH, SEQ))
     ids[:, :3] = -100
@@ -170,16 +179,18 @@ def test_padding_never_contributes():
     )
 
 
-def test_masked_loss_counts_the_chosen_tokens_only():
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}], ids=str)
+def test_masked_loss_counts_the_chosen_tokens_only(options):
     ids = torch.randint(2, VOCAB, (BATCH, SEQ))
-    options: dict[str, Any] = dict(mask_id=1, vocab_size=VOCAB, special_ids=[0], probability=0.5)
-    _, targets = losses.mask_tokens(ids, **options)
+    _, targets = losses.mask_tokens(
+        ids, mask_id=1, vocab_size=VOCAB, special_ids=[0], probability=0.5
+    )
     chosen = targets != -100
     assert 0 < chosen.sum() < ids.numel()
     logits = leaf(BATCH, SEQ, VOCAB)
     same(
-        losses.masked_lm_loss(logits, targets, label_smoothing=0.1),
-        F.cross_entropy(logits[chosen], ids[chosen], label_smoothing=0.1),
+        losses.masked_lm_loss(logits, targets, **options),
+        F.cross_entropy(logits[chosen], ids[chosen], **options),
         logits,
     )
 
@@ -331,6 +342,12 @@ def test_distillation_of_padding_does_not_count():
     assert torch.autograd.grad(nothing, student)[0].eq(0).all()
 
 
+def test_distillation_of_one_position_is_not_shared_out():
+    student, teacher = leaf(VOCAB), leaf(VOCAB)
+    theirs = F.kl_div(student.log_softmax(-1), teacher.softmax(-1).detach(), reduction="sum")
+    same(losses.distillation(student, teacher, temperature=1.0), theirs, student)
+
+
 def test_distillation_teaches_the_student_only():
     student, teacher = leaf(BATCH, VOCAB), leaf(BATCH, VOCAB)
     loss = losses.distillation(student, teacher, temperature=2.0)
@@ -410,6 +427,13 @@ def test_runs_on_the_meta_device(call):
     assert call(x, torch.empty(BATCH, SEQ, dtype=torch.int64, device="meta")).is_meta
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_corruption_keeps_the_type_of_the_ids(dtype):
+    ids = torch.randint(2, VOCAB, (BATCH, SEQ)).to(dtype)
+    seen, targets = losses.mask_tokens(ids, mask_id=1, vocab_size=VOCAB, special_ids=[0])
+    assert seen.dtype == targets.dtype == dtype
+
+
 def test_corruption_runs_on_the_meta_device():
     ids = torch.empty(BATCH, SEQ, dtype=torch.int64, device="meta")
     seen, targets = losses.mask_tokens(ids, mask_id=1, vocab_size=VOCAB, special_ids=[0])
@@ -463,6 +487,8 @@ def refusals():
     yield lambda: causal(x[0], ids[0]), ValueError, r"logits \(5, 7\), ids \(5,\): expected"
     yield lambda: causal(x, ids[:2]), ValueError, r"logits \(3, 5, 7\), ids \(2, 5\): expected"
     yield lambda: causal(x, ids + 9), ValueError, "targets holds 9: expected ids from 0 to 6"
+    one = ids.index_fill(1, torch.tensor([3]), VOCAB)[:1]  # a single id that is wrong
+    yield lambda: entropy(x[:1], one), ValueError, "targets holds 7: expected ids from 0 to 6"
     yield lambda: losses.masked_lm_loss(x, ids + 9), ValueError, "targets holds 9: expected"
     sizes = r"a \(3, 7\), b \(2, 7\): expected the same \[batch d_model\], batch at least 1"
     yield lambda: nce(x[:, 0], x[:2, 0], temperature=1.0), ValueError, sizes

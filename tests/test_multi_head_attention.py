@@ -6,7 +6,12 @@ from attention_cases import BATCH, D_HEAD, F64, HEAD, K, Q, every_mask, gradient
 from refusals import refused
 from torch import nn
 from torch.testing import assert_close
-from underglass.attention import MultiHeadAttention, causal_mask, padding_mask
+from underglass.attention import (
+    MultiHeadAttention,
+    causal_mask,
+    padding_mask,
+    scaled_dot_product_attention,
+)
 from underglass.positions import RotaryPositions
 
 D_MODEL = HEAD * D_HEAD
@@ -84,6 +89,25 @@ def test_grouped_heads_equal_torch(num_kv_heads):
 
 
 @pytest.mark.parametrize("return_weights", [True, False])
+def test_one_head_is_the_formula_between_projections(return_weights):
+    attention = MultiHeadAttention(D_MODEL, 1).to(F64)
+    x = torch.randn(BATCH, Q, D_MODEL, dtype=F64)
+    projections = attention.q_proj, attention.k_proj, attention.v_proj
+    expected, _ = scaled_dot_product_attention(*(proj(x) for proj in projections))
+    result = attention(x, return_weights=return_weights)
+    assert_close(result[0] if return_weights else result, attention.out_proj(expected))
+
+
+def test_all_four_projections_have_a_bias_or_none_has():
+    def biases(**options):
+        attention = MultiHeadAttention(D_MODEL, HEAD, **options)
+        return [name for name, _ in attention.named_parameters() if name.endswith("bias")]
+
+    assert biases() == [f"{name}_proj.bias" for name in ("q", "k", "v", "out")]
+    assert biases(bias=False) == []
+
+
+@pytest.mark.parametrize("return_weights", [True, False])
 def test_a_padding_mask_needs_no_axis_for_heads(return_weights):
     """Three sequences, three heads: an axis in the wrong place would broadcast unseen."""
     attention = MultiHeadAttention(D_MODEL, HEAD).to(F64)
@@ -130,6 +154,16 @@ def test_dropout_only_in_training(return_weights):
     assert not torch.equal(run(), run())
     attention.eval()
     assert torch.equal(run(), run())
+
+
+@pytest.mark.parametrize("return_weights", [True, False])
+def test_dropout_takes_its_share(return_weights):
+    """A token alone gives itself the weight 1: dropped, nothing but the last bias is left."""
+    attention = MultiHeadAttention(D_MODEL, 1, dropout=0.2).to(F64)
+    result = attention(torch.randn(5000, 1, D_MODEL, dtype=F64), return_weights=return_weights)
+    output = result[0] if return_weights else result
+    dropped = (output - attention.out_proj.bias).abs().amax(dim=(1, 2)) < 1e-12
+    assert_close(dropped.double().mean().item(), 0.2, atol=0.02, rtol=0)  # 5000 draws
 
 
 def test_dropout_keeps_the_mean_and_leaves_the_weights_whole():
@@ -199,6 +233,7 @@ def test_the_course_device_gives_the_numbers_of_the_cpu(mask, num_kv_heads):
             "num_heads=6 is not divisible by num_kv_heads=4",
         ),
         (dict(d_model=12, num_heads=6, dropout=1.5), r"dropout=1.5: expected a share from 0 up to"),
+        (dict(d_model=12, num_heads=6, dropout=1.0), r"dropout=1.0: expected a share from 0 up to"),
         (
             dict(d_model=12, num_heads=3, rotary=RotaryPositions(6)),
             "rotary turns d_head=6 coordinates: expected d_model / num_heads = 4",

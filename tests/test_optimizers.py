@@ -47,8 +47,12 @@ every = pytest.mark.parametrize(
 both_forms = pytest.mark.parametrize("foreach", [False, None], ids=["plain", "foreach"])
 
 
+def of_torch_name(kind: type) -> str:
+    return {"RMSProp": "RMSprop"}.get(kind.__name__, kind.__name__)
+
+
 def of_torch(kind: type) -> Any:
-    return getattr(torch.optim, {"RMSProp": "RMSprop"}.get(kind.__name__, kind.__name__))
+    return getattr(torch.optim, of_torch_name(kind))
 
 
 def parameters(kind: type = SGD, dtype=F64, device="cpu"):
@@ -87,6 +91,32 @@ def test_equals_torch_over_200_steps(kind, options, foreach):
     params = parameters()
     theirs = train(of_torch(kind)(params, **options), params)
     assert_close(run(kind, options, foreach=foreach), theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [SGD, RMSProp, Adam, AdamW, Muon])
+def test_defaults_are_torchs(kind):
+    if not hasattr(torch.optim, of_torch_name(kind)):
+        pytest.skip("torch before 2.9 has no Muon")
+    ours = kind(parameters(kind)).defaults
+    theirs = of_torch(kind)(parameters(kind)).defaults
+    shared = ours.keys() & theirs.keys() - {"foreach"}
+    assert len(shared) >= 4
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+
+
+def test_defaults_of_lion_are_those_of_its_authors():
+    """Those of the optimizer that they published; the paper's algorithm names the betas only."""
+    defaults = Lion(parameters()).defaults
+    assert defaults == dict(lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, foreach=None)
+
+
+@pytest.mark.parametrize("kind", [RMSProp, Adam, AdamW])
+@both_forms
+def test_steps_are_counted_in_the_state(kind, foreach):
+    """torch's own optimizers go on from this count."""
+    optimizer = kind(params := parameters(), foreach=foreach)
+    train(optimizer, params, 3)
+    assert [optimizer.state[p]["step"].item() for p in params] == [3, 2, 3, 3, 3, 3]
 
 
 @every

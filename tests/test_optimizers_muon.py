@@ -141,6 +141,16 @@ def test_the_iteration_runs_in_the_dtype_that_is_asked_for(ns_dtype, foreach, mo
     assert all(p.dtype == torch.float32 for p in result)
 
 
+@pytest.mark.parametrize("foreach", [False, None])
+def test_only_the_iteration_is_rounded_to_bfloat16(foreach):
+    """Rate and scale multiply in the parameter's own precision: divided out, 8 bits are left."""
+    param = nn.Parameter(torch.zeros(11, 7, dtype=F64))
+    param.grad = torch.randn(11, 7, dtype=F64)
+    Muon([param], lr=0.03, foreach=foreach).step()
+    direction = param.detach() / (-0.03 * math.sqrt(11 / 7))
+    assert_close(direction, direction.bfloat16().to(F64), rtol=1e-12, atol=0)
+
+
 def test_wrong_arguments_are_refused():
     with refused(ValueError, r"matrix has shape \(5,\): expected \[\*batch rows columns\]"):
         orthogonalize(torch.zeros(5))
