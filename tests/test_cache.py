@@ -93,3 +93,16 @@ def test_what_does_not_fit_is_refused_and_leaves_the_cache_as_it_was():
 def test_no_room_is_refused():
     with refused(ValueError, "max_len=0: expected room for at least one position"):
         KeyValueCache(0)
+
+
+def test_sequences_are_selected_left_out_and_doubled():
+    """As beam search does: what is selected goes on as if it had been alone."""
+    cache = KeyValueCache(5)
+    cache.select(torch.tensor([1, 0]))  # nothing there yet: nothing to do
+    key, value = torch.randn(2, 3, 2, 2, 4)
+    cache.append(key, value)
+    cache.select(torch.tensor([2, 0, 0, 2]))
+    found = cache.append(torch.ones(4, 2, 1, 4), torch.zeros(4, 2, 1, 4))
+    assert torch.equal(found[0][:, :, :2], key[[2, 0, 0, 2]])
+    assert torch.equal(found[1][:, :, :2], value[[2, 0, 0, 2]])
+    assert torch.equal(found[0][:, :, 2:], torch.ones(4, 2, 1, 4))

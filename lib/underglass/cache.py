@@ -4,7 +4,7 @@ Reference: Shazeer (2019), "Fast Transformer Decoding", section 2.4 (incremental
 Chapter: chapters/04_attention.ipynb
 """
 
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 
@@ -43,6 +43,11 @@ class KeyValueCache:
         self.keys[:, :, start : self.length] = key
         self.values[:, :, start : self.length] = value
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def select(self, rows: Integer[Tensor, " batch"]) -> None:
+        """Go on with these sequences of the batch: one may be left out, or taken more than once."""
+        if self.keys is not None and self.values is not None:
+            self.keys, self.values = self.keys[rows], self.values[rows]
 
     def _check_fits(self, key: Tensor, room: Tensor) -> None:
         batch, heads, size, d_head = key.shape
