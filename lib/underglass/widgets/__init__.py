@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from underglass.widgets.attention_steps import AttentionSteps
     from underglass.widgets.attention_view import AttentionView
     from underglass.widgets.position_view import PositionView
+    from underglass.widgets.training_curves import TrainingCurves
 
-__all__ = ["AttentionSteps", "AttentionView", "PositionView"]
+__all__ = ["AttentionSteps", "AttentionView", "PositionView", "TrainingCurves"]
 
 _MODULES = {
     "AttentionSteps": "attention_steps",
     "AttentionView": "attention_view",
     "PositionView": "position_view",
+    "TrainingCurves": "training_curves",
 }
 
 

@@ -20,16 +20,19 @@ class Widget(anywidget.AnyWidget):
         class AttentionView(Widget):
             files = "attention_view"
 
+    A longer script stands in several files, each named in `before` and joined in that order.
     Subclasses describe themselves in `_summary`: notebooks store that text, so it must be the
     same on every machine.
     """
 
     files: ClassVar[str]
+    before: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs) -> None:
         if "files" in cls.__dict__:  # not in the subclass that traitlets makes for each instance
             folder = Path(sys.modules[cls.__module__].__file__ or "").parent
-            cls._esm = _joined("shared.js", folder / f"{cls.files}.js")
+            scripts = [f"{name}.js" for name in (*cls.before, cls.files)]
+            cls._esm = _joined("shared.js", *(folder / script for script in scripts))
             cls._css = _joined("shared.css", folder / f"{cls.files}.css")
         super().__init_subclass__(**kwargs)
 
@@ -41,5 +44,5 @@ class Widget(anywidget.AnyWidget):
         return f"{type(self).__name__}({self._summary()})"
 
 
-def _joined(shared: str, own: Path) -> str:
-    return (_HERE / shared).read_text("utf-8") + "\n" + own.read_text("utf-8")
+def _joined(shared: str, *own: Path) -> str:
+    return "\n".join(path.read_text("utf-8") for path in (_HERE / shared, *own))

@@ -21,7 +21,7 @@ function fill(element, props, children) {
     else if (name === "value" || name === "checked") element[name] = value;
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -105,8 +105,12 @@ function svgText(svg) {
 
 /** A button that saves a picture. @param {() => SVGElement} picture @param {string} name of the file */
 function saveButton(picture, name) {
-  return h("button", { type: "button", class: "ug-save", onclick() {
-    const url = URL.createObjectURL(new Blob([svgText(picture())], { type: "image/svg+xml" }));
+  return h("button", { type: "button", class: "ug-save", onclick(event) {
+    const svg = picture(), made = !svg.isConnected;
+    if (made) event.currentTarget.closest(".ug").append(svg); // only in the page has it colours
+    const text = svgText(svg);
+    if (made) svg.remove();
+    const url = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
     h("a", { href: url, download: `${name}.svg` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   } }, "Save as SVG");
