@@ -106,7 +106,7 @@ class NGram:
         for table, context, (share, left) in zip(grams.tables, endings, self._levels, strict=False):
             rows, followers = table.followers(context)
             p *= left[context]
-            p[followers] += share[rows]
+            p.index_add_(0, followers, share[rows])  # p[followers] += ..., but far faster
         return p
 
     def token_losses(self, ids: Sequence[int] | Tensor) -> Float[Tensor, " seq"]:
