@@ -13,6 +13,14 @@ from underglass.models.baselines.lstm import (
 )
 from underglass.models.baselines.ngram import AddK, AddKConfig, NGram, NGramConfig
 from underglass.models.baselines.recurrence import lstm_cell
+from underglass.models.baselines.skipgram import (
+    SkipGram,
+    SkipGramConfig,
+    draw_negatives,
+    noise_distribution,
+    skip_gram_pairs,
+    subsample,
+)
 
 __all__ = [
     "AddK",
@@ -23,5 +31,11 @@ __all__ = [
     "LSTMLanguageModelConfig",
     "NGram",
     "NGramConfig",
+    "SkipGram",
+    "SkipGramConfig",
+    "draw_negatives",
     "lstm_cell",
+    "noise_distribution",
+    "skip_gram_pairs",
+    "subsample",
 ]
