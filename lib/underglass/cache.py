@@ -13,6 +13,9 @@ class KeyValueCache:
 
     Room for `max_len` positions is taken once, at the first use, in the shape, type and place of
     the keys that come in. One cache serves one layer, while generating (under `torch.no_grad()`).
+
+    Raises:
+        ValueError: if `max_len` is below 1.
     """
 
     def __init__(self, max_len: int) -> None:

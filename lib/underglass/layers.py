@@ -33,7 +33,14 @@ def check_activation(name: str) -> None:
 
 
 class FeedForward(nn.Module):
-    """W_out f(W_in x + b_in) + b_out: the same small net at every position."""
+    """W_out f(W_in x + b_in) + b_out: the same small net at every position.
+
+    Args:
+        activation: f, one of "relu", "gelu", "gelu_tanh" and "silu".
+
+    Raises:
+        ValueError: if the activation is another.
+    """
 
     def __init__(self, d_model: int, d_ff: int, *, activation: str = "gelu") -> None:
         super().__init__()

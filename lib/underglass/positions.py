@@ -77,6 +77,9 @@ class RotaryPositions(nn.Module):
     Rotated queries and keys have a dot product that depends on how far apart they stand, and not
     on where. Which coordinates make a pair is a convention: the paper pairs neighbours (0 with 1,
     2 with 3); here coordinate i goes with i + d_head/2, as in Llama's published weights.
+
+    Raises:
+        ValueError: if `d_head` is not even.
     """
 
     def __init__(self, d_head: int, *, base: float = 10000.0) -> None:

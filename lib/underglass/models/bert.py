@@ -25,6 +25,9 @@ class BERTConfig:
         dropout: share set to zero in training.
         pooler: whether there is a layer that sums up a sequence in one vector (`BERT.pool`).
         eps: that of every norm.
+
+    Raises:
+        ValueError: if a number is out of its range, or the heads do not divide the width.
     """
 
     vocab_size: int = 30522

@@ -28,6 +28,9 @@ class BERTForMaskedLM(nn.Module):
 
     Args:
         generator: draws the head's weights.
+
+    Raises:
+        TypeError: if `bert` is not a BERT.
     """
 
     def __init__(self, bert: BERT, *, generator: torch.Generator | None = None) -> None:
@@ -138,6 +141,9 @@ class BERTForSpans(nn.Module):
 
     Args:
         generator: draws the head's weights.
+
+    Raises:
+        TypeError: if `bert` is not a BERT.
     """
 
     def __init__(self, bert: BERT, *, generator: torch.Generator | None = None) -> None:

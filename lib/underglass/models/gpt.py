@@ -28,6 +28,9 @@ class GPTConfig:
         max_len: most tokens in one sequence.
         dropout: share set to zero in training.
         eps: that of every norm.
+
+    Raises:
+        ValueError: if a number is out of its range, or the heads do not divide the width.
     """
 
     vocab_size: int = 50257

@@ -31,6 +31,10 @@ class LlamaConfig:
         rotary_base: b, where pair i of a head's coordinates turns by b^(-2i/d_head) a position.
         eps: that of every norm.
         tied: whether the table of token vectors scores the next token too, as in GPT.
+
+    Raises:
+        ValueError: if a number is out of its range, or the heads do not divide the width,
+            or the key heads the query heads.
     """
 
     vocab_size: int = 32000

@@ -39,6 +39,9 @@ class Seq2SeqConfig:
         eps: that of every norm.
         output_bias: whether each token has a number that is added to its logit. The paper has none;
             published translation models do.
+
+    Raises:
+        ValueError: if a number is out of its range, or the heads do not divide the width.
     """
 
     vocab_size: int = 37000
@@ -175,7 +178,11 @@ class Seq2Seq(nn.Module):
         Float[Tensor, "batch source d_model"]
         | tuple[Float[Tensor, "batch source d_model"], EncoderWeights]
     ):
-        """The context that the decoder looks at, or (context, attention weights of every layer)."""
+        """The context that the decoder looks at, or (context, attention weights of every layer).
+
+        Raises:
+            ValueError, TypeError: as `forward`.
+        """
         self._check_source(source_ids, source_mask)
         x, weights = self._embed(source_ids), []
         for block in self.encoder:
@@ -227,6 +234,9 @@ class Seq2Seq(nn.Module):
             context: what `encode` gave.
             target_mask: with a cache, over the tokens in it and then `target_ids`.
             cache: of the tokens before `target_ids`, from `new_cache`; each call adds to it.
+
+        Raises:
+            ValueError, TypeError: as `forward`, also for a context or a cache that does not fit.
         """
         past = self._check_target(target_ids, target_mask, cache)
         self._check_context(context, len(target_ids), source_mask)

@@ -33,6 +33,9 @@ class LSTMLanguageModelConfig:
     Attributes:
         d_model: numbers in the vector of a token, in the hidden state and in the cell.
         dropout: share set to zero in training, of what goes into each layer and out of the last.
+
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     vocab_size: int
@@ -108,6 +111,9 @@ class LSTMClassifierConfig:
     Attributes:
         d_model: numbers in the vector of a token, and in the hidden state of each direction.
         dropout: share set to zero in training, of what goes into each layer and out of the last.
+
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     vocab_size: int

@@ -31,6 +31,9 @@ class NGramConfig:
         order: n, the length of the longest n-grams: each token is predicted from `order - 1`.
         discount: what is taken off every count, above 0 and at most 1; unless given, estimated for
             each length by itself.
+
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     vocab_size: int
@@ -142,6 +145,9 @@ class AddKConfig:
     Attributes:
         order: n, the length of the longest n-grams.
         k: what is added to every count, above 0.
+
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     vocab_size: int

@@ -17,7 +17,11 @@ from underglass.models import parts
 
 @dataclass(frozen=True)
 class SkipGramConfig:
-    """The sizes of a skip-gram model."""
+    """The sizes of a skip-gram model.
+
+    Raises:
+        ValueError: if a number is out of its range.
+    """
 
     vocab_size: int
     d_model: int = 100
@@ -181,8 +185,8 @@ def subsample(
         threshold: the smaller, the more is left out. The authors' 1e-5 is for a billion words.
 
     Raises:
-        ValueError: if the threshold is not above 0, a word of the text has no count, or counts are
-            below 0.
+        ValueError: if the threshold is not above 0, the counts are not one for each word that the
+            ids may name, or one is below 0.
     """
     _check_text(ids)
     _check_counts(counts)
