@@ -1,9 +1,12 @@
 """Tiny checkpoints of every family, as transformers itself writes them."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.testing import assert_close
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -95,6 +98,10 @@ def their_model(name: str, *, std: float = 0.5) -> PreTrainedModel:
     """A model of theirs whose every number, those of norms and biases too, is drawn at random."""
     model = THEIRS[name]().eval()
     model.set_attn_implementation("eager")  # the one that returns weights
+    return scatter(model, std=std)
+
+
+def scatter(model: PreTrainedModel, *, std: float = 0.5) -> PreTrainedModel:
     for name, tensor in model.state_dict().items():
         if "embed_positions" not in name:  # the sines and cosines
             tensor.normal_(std=std)
@@ -152,3 +159,31 @@ def our_answer(model: nn.Module, family: str) -> list[Tensor]:
 def written(model: PreTrainedModel, folder: Path, **options) -> Path:
     model.save_pretrained(folder, **options)
     return folder
+
+
+def change_config(folder: Path, change: dict[str, Any]) -> Path:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    return folder
+
+
+def compare(ours: nn.Module, theirs: PreTrainedModel) -> None:
+    """Logits and the weights of every layer, in a padded batch, wherever there is a token."""
+    family = theirs.config.model_type
+    answer, expected = our_answer(ours, family), their_answer(theirs)
+    assert len(answer) == len(expected) > 2
+    # The rows of padding mean nothing, but in BERT and in encoders they too are computed alike.
+    real = (IDS != 0)[:, None, :, None]
+    for mine, other in zip(answer, expected, strict=True):
+        if family in ("gpt2", "llama"):
+            keep = real if mine.ndim == 4 else real[:, 0]
+            mine, other = mine * keep, other * keep
+        assert_close(mine, other)
+
+
+def in_state(model: nn.Module) -> dict[str, bytes]:
+    """Every bit of a model, by the name of the tensor."""
+    return {
+        name: tensor.contiguous().view(torch.uint8).numpy().tobytes()
+        for name, tensor in model.state_dict().items()
+    }

@@ -176,7 +176,7 @@ def _kind(family: Family, settings: Settings, kind: type[nn.Module] | None) -> t
             f"for {settings.path} says model_type={family.model_type!r}"
         )
     names = settings.get("architectures") or [next(iter(family.architectures))]
-    if not isinstance(names, list) or names[0] not in family.architectures:
+    if not isinstance(names, list) or names[0] not in list(family.architectures):
         known = ", ".join(family.architectures)
         settings.refuse("architectures", f"one of {known}; or say which `kind` of model to read")
     return family.architectures[names[0]]

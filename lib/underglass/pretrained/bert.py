@@ -52,6 +52,7 @@ SIZES = {
     "layer_norm_eps": "eps",
 }
 DEFAULTS = {"hidden_dropout_prob": 0.1, "hidden_act": "gelu", "layer_norm_eps": 1e-12}
+FIXED = {"position_embedding_type": "absolute"}
 LABELLED = (BERTForClassification, BERTForTokens)
 
 
@@ -74,7 +75,7 @@ def _is_under_a_head(tensors: Tensors) -> bool:
 
 def _build(settings: Settings, tensors: Tensors, kind: type[nn.Module]) -> nn.Module:
     """Their other shares of dropout (attention weights, classifier) are not kept: ours has one."""
-    settings.check({"position_embedding_type": "absolute"})
+    settings.check(FIXED)
     settings = settings.filled(DEFAULTS)
     bert = BERT(
         settings.read(

@@ -64,9 +64,8 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
             tensors[name] = tensor
     missing = sorted(places.keys() - tensors.keys())
     if missing:
-        raise ValueError(
-            f"{index.parent / places[missing[0]]} does not hold {missing[0]}: {index} says so"
-        )
+        shard = index.parent / places[missing[0]]
+        raise ValueError(f"{shard} does not hold {missing[0]}, which {index} says it does")
     return tensors
 
 
