@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -96,14 +97,14 @@ class Book:
 
     folder: Path
 
-    def write(self, pages: dict[str, str | dict]) -> None:
-        """The pages, the real configuration, and a library of one word."""
+    def write(self, pages: Mapping[str, str | dict], **settings: str) -> None:
+        """The pages, the real configuration with these settings, and a library of one word."""
         config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
         local = config["sphinx"]["local_extensions"]
         config["sphinx"]["local_extensions"] = {
             name: str(ROOT / path) for name, path in local.items()
         }
-        config["sphinx"]["config"]["book_watched"] = ["lib"]
+        config["sphinx"]["config"] |= {"book_watched": ["lib"], **settings}
         config |= {"logo": "logo.svg", "html": {**config["html"], "favicon": "logo.svg"}}
         config["bibtex_bibfiles"] = ["references.bib"]
         self.put("_config.yml", yaml.safe_dump(config))
