@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -64,9 +64,14 @@ def ranks() -> dict[bytes, int]:
     return data.load("gpt2")
 
 
+@cache
+def make_gpt2() -> BPE:
+    return BPE.from_ranks(data.load("gpt2"), special=[END])
+
+
 @pytest.fixture(scope="module")
-def gpt2(ranks) -> BPE:
-    return BPE.from_ranks(ranks, special=[END])
+def gpt2() -> BPE:
+    return make_gpt2()
 
 
 @pytest.fixture(scope="module")

@@ -145,13 +145,17 @@ def _check_rest(content: Mapping[str, Any]) -> None:
         _setting(step, f"decoder[{i}].type", None, ("ByteLevel",))
 
 
-def _read_special(added: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _read_special(added: Any) -> dict[str, int]:
+    if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
+        raise ValueError(f"added_tokens={added!r}: expected a list of settings in braces")
     for i, token in enumerate(added):
         name = f"added_tokens[{i}]"
         _setting(token, f"{name}.special", False, (True,))
         for field in ("single_word", "lstrip", "rstrip"):
             _setting(token, f"{name}.{field}", False, (False,))
-    return read_vocab({token["content"]: token["id"] for token in added})
+        if not isinstance(token.get("content"), str):
+            raise ValueError(f"{name}.content={token.get('content')!r}: expected a string")
+    return read_vocab({token["content"]: token.get("id") for token in added})
 
 
 def read_vocab(vocab: Any) -> dict[str, int]:
