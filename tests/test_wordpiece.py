@@ -146,6 +146,55 @@ def test_there_and_back(ours, text):
     assert ours.decode(ids).replace(" ", "") == text.lower().replace(" ", "")
 
 
+# ----------------------------------------------------------------------- what is lost
+
+
+@pytest.mark.parametrize(
+    ("text", "comes_back"),
+    [
+        # Case and accents, however they are written
+        ("The CAT", "the cat"),
+        ("Élan naïve Ångström", "elan naive angstrom"),
+        ("e\u0301lan", "elan"),
+        ("ΟΔΟΣ", "οδοσ"),
+        ("ё й", "е и"),
+        # White space: how much, which, and whether there was any
+        ("  two\t words\n\n", "two words"),
+        ("no\u00a0break\u3000ideographic", "no break ideographic"),
+        ("it's $3.50!", "it ' s $ 3 . 50 !"),
+        ("3 . 50", "3 . 50"),
+        ("東京", "東 京"),
+        # What cannot be seen
+        ("zero\u200bwidth soft\u00adhyphen", "zerowidth softhyphen"),
+        ("a\x00b\x7f \ue000 \ufffd", "ab"),
+        # Unknown words as a whole, and long ones
+        ("a 🙂 b", "a [UNK] b"),
+        ("cat🙂", "[UNK]"),
+        ("a" * 100 + " " + "a" * 101, "a" * 100 + " [UNK]"),
+        # Special tokens in the text
+        ("a [SEP] b [CLS] c [PAD]", "a b c"),
+        ("[UNK] [MASK] [mask]", "[UNK] [MASK] [ mask ]"),
+    ],
+)
+def test_what_is_lost(ours, text, comes_back):
+    assert ours.decode(ours.encode(text)) == comes_back
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Élan", "elan"), ("3.50", "3 . 50"), ("👩‍🔬", "👩🔬"), ("🙂", "🦩"), ("a\tb", " a b ")],
+)
+def test_texts_that_become_one(ours, one, other):
+    """Not only the decoding loses: nothing that sees ids alone could tell these apart."""
+    assert ours.encode(one) == ours.encode(other)
+
+
+def test_a_cased_vocabulary_keeps_case_and_accents():
+    cased = WordPiece([*SMALL, "Él", "##an", "él"], lower=False)
+    assert cased.decode(cased.encode("Élan  élan a!")) == "Élan élan a !"
+    assert cased.decode(cased.encode("ÉLAN")) == "[UNK]"
+
+
 # ----------------------------------------------------------------------- on its own
 
 

@@ -88,6 +88,17 @@ def split_pieces(word: str, vocab: Container[str]) -> list[str]:
 class WordPiece:
     """Splits text into words, and each word into the longest pieces that are in the vocabulary.
 
+    Not every text comes back from `decode(encode(text))`. What is lost:
+
+    - case and accents, if `lower`: "Élan" and "elan" are one word;
+    - white space: how much, of which kind, and whether there was any beside a punctuation mark or
+      a Chinese character, each of which comes back with a space on both sides;
+    - what cannot be seen (control and format characters, private use) and "\ufffd": left out;
+    - unknown words, and all of more than 100 characters: [UNK];
+    - text that looks like a special token: "[SEP]" is that token, and is not decoded.
+
+    `BPE` loses nothing.
+
     Args:
         vocab: every token once; its place is its id. A piece within a word begins with "##".
         lower: whether the vocabulary is of lower-case text without accents ("uncased").
