@@ -9,6 +9,7 @@ from refusals import refused
 from torch import nn
 from torch.testing import assert_close
 from underglass.optimizers import SGD, Adam, AdamW, Lion, Muon, RMSProp
+from underglass.optimizers import base
 from underglass.optimizers import foreach as fast
 from underglass.optimizers.base import UpdateRule
 
@@ -351,6 +352,15 @@ def test_dtypes_may_be_mixed_and_batches_split(foreach, monkeypatch):
     ours = train(AdamW(params, foreach=foreach), params, 10)
     params = parameters() + parameters(dtype=torch.float32)
     assert_close(ours, train(torch.optim.AdamW(params), params, 10))
+
+
+def test_batches_fill_the_cache_of_a_cpu_and_are_whole_elsewhere(monkeypatch):
+    monkeypatch.setattr(base, "CPU_BATCH", 20)
+    sizes = [8, 12, 5, 15, 8, 6, 7, 25, 3]
+    there = [torch.empty(size, device="meta") for size in sizes]
+    here = [torch.empty(size) for size in sizes]
+    batches = [[len(tensor) for tensor in batch] for batch in base._batches(there + here)]
+    assert batches == [sizes, [8, 12], [5, 15], [8, 6], [7], [25], [3]]
 
 
 @every

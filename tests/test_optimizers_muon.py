@@ -69,13 +69,16 @@ def test_equals_torchs_with_its_bfloat16_iteration(options, foreach):
         assert (mine - other).norm() < bound * (other - first).norm()
 
 
+@pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize("shape", [*SHAPES, (3, 11, 7)], ids=str)
-def test_singular_values_are_those_of_the_polynomial(shape):
+def test_singular_values_are_those_of_the_polynomial(shape, steps):
     matrix = torch.randn(shape, dtype=F64)
     u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
     start = s / s.norm(dim=-1, keepdim=True)
-    expected = u @ torch.diag_embed(polynomial(start)) @ vh
-    assert_close(orthogonalize(matrix), expected, rtol=1e-10, atol=1e-10)
+    expected = u @ torch.diag_embed(polynomial(start, steps)) @ vh
+    assert_close(orthogonalize(matrix, steps), expected, rtol=1e-10, atol=1e-10)
+    if steps == 5:
+        assert torch.equal(orthogonalize(matrix), orthogonalize(matrix, steps))
 
 
 @pytest.mark.parametrize("shape", [(11, 7), (7, 11), (13, 13)], ids=str)
