@@ -5,15 +5,18 @@ import pickle
 import sys
 import types
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import in_state, their_model, written
 from refusals import refused
 from safetensors.torch import load_file, save_file
 from underglass import pretrained
 from underglass.models.bert import BERT, BERTConfig
 from underglass.pretrained import files
+from underglass.tokenizers import BPE
 
 TINY = BERTConfig(vocab_size=31, max_len=11, d_model=12, num_layers=2, num_heads=3, d_ff=13)
 
@@ -152,6 +155,44 @@ def test_other_names_are_looked_for_on_the_hub(tmp_path, monkeypatch):
     assert pretrained.load("someone/tiny-bert").config == TINY
     assert asked == [("someone/tiny-bert", files.WANTED)]
     assert not any(name.endswith(files.PICKLES) for name in files.WANTED)
+
+
+def test_the_hub_is_asked_for_all_that_is_read(tmp_path, monkeypatch):
+    """In shards, with a tokenizer in the old layout; and for nothing that is not read."""
+    published = written(their_model("gpt2"), tmp_path / "published", max_shard_size="2KB")
+    bpe = BPE.train(["the cat sat on the mat"], 262, special=["<|endoftext|>"])
+    bpe.save(published)
+    for other in ("pytorch_model.bin", "tf_model.h5", "optimizer.pt", "README.md"):
+        (published / other).write_bytes(b"")
+    fetched = tmp_path / "fetched"
+
+    def download(name, *, allow_patterns):
+        fetched.mkdir(exist_ok=True)
+        for file in published.iterdir():
+            if any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                (fetched / file.name).write_bytes(file.read_bytes())
+        return str(fetched)
+
+    with_hub(monkeypatch, download)
+    ours, expected = pretrained.load("someone/tiny-gpt2"), pretrained.load(published)
+    assert in_state(ours) == in_state(expected)
+    assert pretrained.tokenizer("someone/tiny-gpt2", BPE).encode("the cat") == bpe.encode("the cat")
+    left = {file.name for file in published.iterdir()} - {file.name for file in fetched.iterdir()}
+    assert left == {"generation_config.json", "pytorch_model.bin", "tf_model.h5"} | {
+        "optimizer.pt",
+        "README.md",
+    }
+    assert {"vocab.json", "merges.txt"} < set(files.WANTED)
+
+
+def test_a_data_set_without_weights_is_no_checkpoint(tmp_path, monkeypatch):
+    """Nor is it fetched; but a folder of that name is one."""
+    with refused(FileNotFoundError, "'gpt2' is a data set .* without weights: expected minilm, a "):
+        pretrained.load("gpt2")
+    with refused(FileNotFoundError, "'glove' is a data set .* such as 'openai-community/gpt2'"):
+        pretrained.tokenizer("glove")
+    monkeypatch.chdir(saved(tmp_path / "gpt2").parent)
+    assert pretrained.load("gpt2").config == TINY
 
 
 def test_an_unknown_name_says_what_to_do(monkeypatch):

@@ -47,6 +47,7 @@ FIXED = {
     "attention_dropout": 0.0,
     "partial_rotary_factor": 1.0,
 }
+UNSCALED = {"rope_type": "default", "type": "default", "partial_rotary_factor": 1.0}
 
 
 def _build(settings: Settings, tensors: Tensors, kind: type[nn.Module]) -> nn.Module:
@@ -59,29 +60,23 @@ def _build(settings: Settings, tensors: Tensors, kind: type[nn.Module]) -> nn.Mo
 
 
 def _rotary_base(settings: Settings) -> float:
-    """From rope_parameters, or, as configs before 2025 have it, from a field of its own.
+    """From rope_parameters, or, as configs before 2026 have it, from a field of its own.
 
     Scaled angles, with which a model is stretched to longer texts, are refused: ours has none.
     """
     bases = [settings.get("rope_theta")]
-    for name in ("rope_parameters", "rope_scaling"):
-        rope = settings.filled({name: {}}).get(name)
-        if not isinstance(rope, dict) or _is_scaled(rope):
-            settings.refuse(name, "none, or rope_type 'default'")
+    for name in ("rope_parameters", "rope_scaling"):  # the second is the older one
+        rope = settings.get(name) or {}
+        if not isinstance(rope, dict):
+            settings.refuse(name, "settings in braces, or null")
+        for key, plain in UNSCALED.items():
+            if rope.get(key) not in (None, plain):
+                settings.refuse(name, f"{key}={plain!r}")
         bases.append(rope.get("rope_theta"))
     given = [base for base in bases if base is not None] or [10000.0]
     if any(base != given[0] for base in given):
-        settings.refuse("rope_theta", f"{given[1]}, which the config says elsewhere")
+        settings.refuse("rope_theta", f"one number, but the config says {given}")
     return replace(settings, values={"rope_theta": given[0]}).value("rope_theta", float)
-
-
-def _is_scaled(rope: dict[str, Any]) -> bool:
-    kinds = rope.get("rope_type"), rope.get("type")  # of today, and before
-    return any(kind not in (None, "default") for kind in kinds) or _turns_a_part_only(rope)
-
-
-def _turns_a_part_only(rope: dict[str, Any]) -> bool:
-    return rope.get("partial_rotary_factor") not in (None, 1)
 
 
 def _write_config(model: Llama) -> dict[str, Any]:
