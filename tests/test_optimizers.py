@@ -8,8 +8,7 @@ import torch
 from refusals import refused
 from torch import nn
 from torch.testing import assert_close
-from underglass.optimizers import SGD, Adam, AdamW, Lion, Muon, RMSProp
-from underglass.optimizers import base
+from underglass.optimizers import SGD, Adam, AdamW, Lion, Muon, RMSProp, base
 from underglass.optimizers import foreach as fast
 from underglass.optimizers.base import UpdateRule
 
