@@ -133,6 +133,8 @@ def test_wrong_translations_are_refused():
         metrics.bleu(["a", "b"], [["a"]])
     with refused(ValueError, "predictions has 0 texts, references 0: .* at least 1"):
         metrics.bleu([], [])
+    with refused(TypeError, "predictions='cat' is a string: expected a list of strings"):
+        metrics.bleu("cat", [["c"], ["a"], ["t"]])
     with refused(TypeError, r"references\[0\] is a string: expected a list of strings"):
         metrics.bleu(["a"], ["a"])
     with refused(ValueError, r"references\[1\] is empty: expected at least one text"):

@@ -40,7 +40,8 @@ def reliability(
     Raises:
         ValueError: if shapes differ, nothing is given, or something is out of its range.
     """
-    sure = torch.as_tensor(confidences).detach().double()
+    # float64 at once: by way of float32, torch's choice for a list, 0.3 would pass the edge 3/10
+    sure = torch.as_tensor(confidences, dtype=torch.float64).detach()
     right = torch.as_tensor(correct).to(sure.device, torch.float64)
     _check(sure, right, num_bins)
     edges = torch.arange(1, num_bins, device=sure.device, dtype=torch.float64) / num_bins
@@ -76,7 +77,7 @@ def _check(sure: Tensor, right: Tensor, num_bins: int) -> None:
         )
     wrong = sure[~((sure >= 0) & (sure <= 1))]
     if len(wrong):
-        raise ValueError(f"confidences holds {wrong[0].item():g}: expected numbers from 0 to 1")
+        raise ValueError(f"confidences holds {wrong[0].item()}: expected numbers from 0 to 1")
     wrong = right[(right != 0) & (right != 1)]
     if len(wrong):
         raise ValueError(f"correct holds {wrong[0].item():g}: expected True or False (1 or 0)")

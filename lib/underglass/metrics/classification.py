@@ -41,7 +41,7 @@ def accuracy(predictions: Labels, targets: Labels, *, ignore_index: int | None =
         ValueError: if their shapes differ, a class is negative, or there is nothing to count.
     """
     chosen, true = paired(predictions, targets, ignore_index)
-    return (chosen == true).double().mean().item()
+    return (chosen == true).sum().item() / len(true)
 
 
 def confusion_matrix(

@@ -36,7 +36,7 @@ def bootstrap_interval(
 
     Each draw takes as many examples as there are, each time any of them: some twice, some never.
     About a third stay out each time, and the score moves as it would with other examples. Too
-    narrow for few of them: with 20, about 93 of 100 intervals hold the truth, in place of 95.
+    narrow for few of them: with 20 normal ones, 93 of 100 intervals hold the truth and not 95.
 
     Args:
         scores: one entry for each example: its score, or a row of what the statistic needs.
@@ -48,7 +48,7 @@ def bootstrap_interval(
     Raises:
         ValueError: if there are no scores, one is not finite, or an option is out of its range.
     """
-    entries = torch.as_tensor(scores).detach().cpu()
+    entries = _entries(scores)
     _check(entries, level, num_draws)
     count = len(entries)
     drawn = [
@@ -78,13 +78,19 @@ def bootstrap_difference(
     Raises:
         ValueError: if there are not as many scores of the one as of the other.
     """
-    one, other = (torch.as_tensor(scores).detach().cpu().double() for scores in (first, second))
+    one, other = (_entries(scores).double() for scores in (first, second))
     if one.shape != other.shape or one.ndim != 1:
         raise ValueError(
             f"first has shape {tuple(one.shape)}, second {tuple(other.shape)}: expected two rows "
             "of one length, one score for each example"
         )
     return bootstrap_interval(one - other, generator=generator, level=level, num_draws=num_draws)
+
+
+def _entries(scores: Tensor | Sequence[float]) -> Tensor:
+    """On the CPU; numbers of a list keep all their digits."""
+    kept = scores.dtype if isinstance(scores, Tensor) else torch.float64
+    return torch.as_tensor(scores, dtype=kept).detach().cpu()
 
 
 def _check(entries: Tensor, level: float, num_draws: int) -> None:

@@ -85,7 +85,7 @@ def bleu(
     Raises:
         ValueError: if there is nothing to score, a prediction has no reference, or an option is
             unknown.
-        TypeError: if `references` holds strings in place of lists of strings.
+        TypeError: if a string stands where a list of strings is expected.
     """
     _check(predictions, references, smoothing, max_n)
     sentences = [
@@ -149,6 +149,8 @@ def _check(
             f"predictions has {len(predictions)} texts, references {len(references)}: "
             "expected as many, at least 1"
         )
+    if isinstance(predictions, str):
+        raise TypeError(f"predictions={predictions!r} is a string: expected a list of strings")
     for index, texts in enumerate(references):
         if isinstance(texts, str):
             raise TypeError(f"references[{index}] is a string: expected a list of strings")
