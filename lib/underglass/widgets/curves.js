@@ -33,10 +33,12 @@ function joined(blocks, name, length) {
   return column;
 }
 
+const alike = (a, b) => a === b || (a.length === b.length && a.every((x, i) => x === b[i]));
+
 /** All steps of several increasing lists, increasing. */
 function union(lists) {
-  return lists.reduce((a, b) => {
-    if (a === b || (a.length === b.length && a.every((x, i) => x === b[i]))) return a;
+  return [...new Set(lists)].reduce((a, b) => {
+    if (alike(a, b)) return a;
     const all = new Float64Array(a.length + b.length);
     let n = 0;
     for (let i = 0, j = 0; i < a.length || j < b.length;) {
@@ -76,8 +78,11 @@ function together(seeds, steps) {
   return { y, count, range: [low, high], deviation: [below, above] };
 }
 
-/** Everything drawn of one run: curves over the training steps, and validation over its own. */
-function runOf({ name, seeds }, index, blocks) {
+/**
+ * Everything drawn of one run: curves over the training steps, and validation over its own. Runs of
+ * the same steps share one list of them: `others` are the lists there are.
+ */
+function runOf({ name, seeds }, index, blocks, others) {
   const own = Array.from({ length: seeds }, (_, k) => blocks.filter((block) => block.seed === index + k));
   const columns = own.map((list) => ({
     step: joined(list, "step", "rows"), loss: joined(list, "loss", "rows"), rate: joined(list, "rate", "rows"),
@@ -87,11 +92,12 @@ function runOf({ name, seeds }, index, blocks) {
   for (const [steps, axis, names] of [["step", "x", ["loss", "rate", "gradient"]], ["validationStep", "at", ["validation"]]]) {
     const there = columns.filter((column) => column[steps].length);
     if (!there.length) continue;
-    run[axis] = union(there.map((column) => column[steps]));
+    const list = union(there.map((column) => column[steps]));
+    run[axis] = others.find((other) => alike(other, list)) ?? list;
     for (const curve of names) {
       if (!there.some((column) => column[curve])) continue;
-      run.curves[curve] = together(there.map((column) => ({ x: column[steps], y: column[curve] ?? new Float64Array(column[steps].length).fill(NaN) })), run[axis]);
-      run.curves[curve].x = run[axis];
+      run.curves[curve] = together(there.map((column) => ({ x: column[steps], y: column[curve] ?? new Float64Array(column[steps].length).fill(NaN) })), list);
+      Object.assign(run.curves[curve], { x: run[axis], least: run.curves[curve].y.reduce((a, b) => (b < a ? b : a), Infinity) });
     }
   }
   return run;
@@ -144,12 +150,12 @@ function ticksOf({ low, high, log }, count, least = 0) {
   const rough = Math.max(least, (high - low) / count), power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((x) => x * power).find((x) => x >= rough * (1 - 1e-9)) ?? rough, ticks = [];
   for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n++) ticks.push(Number((n * step).toPrecision(12)));
-  return ticks;
+  return ticks.length < 2 && rough > least ? ticksOf({ low, high }, count * 2, least) : ticks; // one tells no scale
 }
 
 const minus = (text) => text.replace("e+", "e").replaceAll("-", "−");
 /** A tick: as short as it can be said. */
-const short = (x) => minus(x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e6) ? x.toExponential().replace(/(\.\d{3})\d+/, "$1") : String(Number(x.toPrecision(7))));
+const short = (x) => minus(x !== 0 && (Math.abs(x) < 1e-4 || Math.abs(x) >= 1e6) ? x.toExponential().replace(/(\.\d{3})\d+/, "$1") : String(Number(x.toPrecision(7))));
 /** A value: five digits. */
 function digits(x) {
   if (x === 0) return "0";

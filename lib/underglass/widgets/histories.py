@@ -187,18 +187,18 @@ def _steps(column: Sequence, label: str, last: list[int]) -> list[int]:
 
 def _numbers(column: Sequence, label: str, optional: bool) -> list[float]:
     numbers = []
-    value: Any
     for i, value in enumerate(column):
-        if value is None and optional:
-            numbers.append(float("nan"))
-            continue
         try:
-            if isinstance(value, str | bytes):
-                raise TypeError
-            numbers.append(float(value))
+            numbers.append(float("nan") if value is None and optional else _number(value))
         except (TypeError, ValueError):
             raise TypeError(f"{label}={value!r} (new row {i}), expected a number") from None
     return numbers
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str | bytes):  # float("3") would take it
+        raise TypeError
+    return float(value)
 
 
 def _stride(steps: np.ndarray) -> tuple[int, int, bool]:

@@ -3,7 +3,7 @@
 
 const LEFT = 54, RIGHT = 14, TOP = 24, BETWEEN = 30, LEGEND = 20; // pixels around the panels
 const PANELS = [["loss", 240, "loss"], ["rate", 62, "learning rate"], ["gradient", 62, "gradient norm"]];
-const COLUMNS = [["loss", "training loss"], ["smoothed", "the same, smoothed"], ["validation", "validation loss"], ["rate", "learning rate"], ["gradient", "gradient norm"]];
+const COLUMNS = [["loss", "training loss"], ["smoothed", "smoothed"], ["validation", "validation loss"], ["rate", "learning rate"], ["gradient", "gradient norm"]];
 const COLOURS = 8, SHAPES = [ // marks tell runs apart where colours do not; each drawn from its middle
   "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z", "m-3-3h6v6h-6z", "m0-4.2l4 7h-8z", "m0-4.6l4 4.6l-4 4.6l-4-4.6z", "m0 4.2l4-7h-8z",
   "m-1.2-4h2.4v2.8h2.8v2.4h-2.8v2.8h-2.4v-2.8h-2.8v-2.4h2.8z", "m-4-2l2-2l2 2l2-2l2 2l-2 2l2 2l-2 2l-2-2l-2 2l-2-2l2-2z", "m-4 0l2-3.5h4l2 3.5l-2 3.5h-4z",
@@ -44,7 +44,7 @@ export default {
   render({ model, el }) {
     const get = (name) => model.get(name);
     const save = (changes) => { model.set(changes); model.save_changes(); };
-    let width = 640, runs = [], known = new Map(), parts = [], views = [], asked = "", plan = null, hover = null, steps = [], spoken = 0;
+    let width = 640, runs = [], known = new Map(), parts = [], views = [], asked = "", plan = null, hover = null, steps = null;
 
     // ------------------------------------------------------------ controls and places
     const svg = s("svg", { role: "group", "aria-label": "Training curves", class: "plot" });
@@ -63,13 +63,12 @@ export default {
     const bandLabel = h("label", {}, "band over seeds", band);
     const reset = h("button", { type: "button", onclick: () => save({ zoom: [] }) }, "Whole run");
     const now = h("p", { class: "now" }), notes = h("ul", { class: "notes" }), table = h("table", { class: "values" }), key = h("p", { class: "key" });
-    const status = h("div", { class: "ug-hidden", role: "status" });
     const place = h("div", { class: "place" }, svg);
     const view = h("div", { class: "ug ug-curves" }, h("h4", { class: "ug-title" }, "Training"),
       h("p", { class: "ug-caption" }, "Point to read a step, click to keep it. Drag across the picture to enlarge a range of steps; click a name to hide its run."),
       h("div", { class: "ug-bar" }, smoothing.element, ticks.map((one) => one.element), bandLabel), place,
       h("div", { class: "ug-bar" }, now, reset), h("div", { class: "ug-scroll" }, table), key, notes,
-      h("div", { class: "ug-bar" }, saveButton(picture, "training")), status);
+      h("div", { class: "ug-bar" }, saveButton(picture, "training")));
     el.append(view);
 
     // ------------------------------------------------------------ data
@@ -79,12 +78,13 @@ export default {
       views = arrived;
       const blocks = parts.flat();
       let index = 0;
-      const before = runs;
+      const before = runs, lists = [];
       runs = get("_runs").map((about) => {
         const mine = blocks.filter(({ seed }) => seed >= index && seed < index + about.seeds);
         const size = JSON.stringify([about, mine.map((b) => [b.seed, b.rows, b.checks])]), old = known.get(about.name);
-        const run = !fresh && old?.size === size ? old : { ...runOf(about, index, mine), size, smoothed: {} };
+        const run = !fresh && old?.size === size ? old : { ...runOf(about, index, mine, lists), size, smoothed: {} };
         run.gaps ??= gapsOf(run);
+        lists.push(run.x, run.at);
         index += about.seeds;
         return run;
       });
@@ -172,7 +172,11 @@ export default {
       const visible = shown(), log = get("log_step"), zoom = get("zoom"), inside = width - LEFT - RIGHT, all = ends(visible, log);
       const [low, high] = zoom.length && !(log && zoom[1] < 1) ? [log ? Math.max(zoom[0], Math.min(1, zoom[1] / 2)) : zoom[0], zoom[1]] : all;
       const x = scaleOf(low, high, 0, inside, log), axes = [];
-      steps = visible.length ? union(visible.flatMap((run) => [run.x, run.at])) : new Float64Array(0);
+      const lists = visible.flatMap((run) => [run.x, run.at]);
+      if (!steps || !lists.every((list, i) => list === steps.lists[i]) || lists.length !== steps.lists.length) {
+        steps = lists.length ? union(lists).slice() : new Float64Array(0);
+        steps.lists = lists;
+      }
       const places = new Map();
       /** Where a list of steps lies, and which of them to draw: those in sight, and one on either side. */
       const laid = (list) => {
@@ -210,15 +214,16 @@ export default {
             nodes[node].laid = { values, where };
             set(node, values ? make(one.pixels, values, y, one.from, one.to) : "");
           };
-          const faint = (pixels, values, y, from, to) => trace(pixels, values, y, from, to, marked ? 2 : 3);
+          // what is faint or small is drawn a little coarser: a change of everything stays quick
+          const by = (wide) => (pixels, values, y, from, to) => trace(pixels, values, y, from, to, wide);
           lay("band", line, line?.curve.edges, area);
-          lay("raw", line, line?.curve.beta ? line.curve.raw : undefined, faint);
-          lay("line", line, line?.curve.y, trace);
+          lay("raw", line, line?.curve.beta ? line.curve.raw : undefined, by(marked ? 2 : 3));
+          lay("line", line, line?.curve.y, by(marked ? 1 : 2));
           set("mark", line && marked ? marks(line.pixels, line.curve.y, y, line.from, line.to, (100 * (i + 0.5)) / runs.length, 100, shapeOf(i)) : "");
           set("gap", marked && line ? runs[i].gaps.filter(({ name, step }) => name !== "gradient" && step >= low && step <= high).map(({ step }) => `M${text(x.pixel(step) - 4)} 3l8 8m0-8l-8 8`).join("") : "");
           if (!marked) return;
           lay("checkBand", check, check?.curve.edges, area);
-          lay("check", check, check?.curve.y, trace);
+          lay("check", check, check?.curve.y, by(1));
           set("point", check ? marks(check.pixels, check.curve.y, y, check.from, check.to, -1, 9, shapeOf(i)) : "");
         });
         axes.push(...axis(panel, y, top, inside, x, panel === panels.at(-1)));
@@ -236,7 +241,7 @@ export default {
 
     function axis({ tall, title }, y, top, inside, x, last) {
       const across = ticksOf(x, inside / 70, 1), shapes = [s("text", { x: LEFT, y: top - 8, class: "plot-title" }, title + (y.log ? " (logarithmic)" : ""))];
-      for (const value of ticksOf(y, tall / 28)) {
+      for (const value of ticksOf(y, Math.max(3.5, tall / 34))) {
         shapes.push(s("path", { d: `M${LEFT} ${text(top + y.pixel(value))}h${inside}`, class: "grid" }),
           s("text", { x: LEFT - 6, y: text(top + y.pixel(value) + 4), class: "tick", "text-anchor": "end", "data-axis": title, "data-value": value }, short(value)));
       }
@@ -267,7 +272,7 @@ export default {
       const words = [runs.some((run) => run.curves.validation) ? "Solid: training; dashed, with hollow marks: validation." : "",
         get("smoothing") ? "Faint: as recorded; bold: smoothed." : "",
         grouped ? `Runs of several seeds: their mean, and a band ${bandWords()}.` : "",
-        get("log_loss") && visible.some((run) => ["loss", "validation"].some((name) => run.curves[name]?.y.some((v) => v <= 0))) ? "A loss of 0 or less has no place on a logarithmic axis: a gap." : "",
+        get("log_loss") && visible.some((run) => ["loss", "validation"].some((name) => run.curves[name]?.least <= 0)) ? "A loss of 0 or less has no place on a logarithmic axis: a gap." : "",
         get("log_step") && visible.some((run) => run.x[0] < 1 || run.at[0] < 1) ? "Step 0 has no place on a logarithmic axis." : ""];
       key.textContent = words.filter(Boolean).join(" ");
     }
@@ -279,7 +284,7 @@ export default {
 
     /** The crosshair and the numbers of the step it stands on. */
     function point() {
-      const step = current(), spokenParts = [];
+      const step = current(), heard = [];
       if (step === undefined) {
         now.textContent = "no steps yet";
         cross.setAttribute("d", "");
@@ -297,20 +302,20 @@ export default {
           const curve = name === "smoothed" ? drawn(run, "loss") : run.curves[name], found = readAt(curve, name === "validation" ? run.at : run.x, step);
           if (!found || (Number.isNaN(found.value) && (name === "rate" || name === "gradient"))) { put(cell, "–", ""); return; }
           const edges = name === "smoothed" ? null : run.curves[name][get("band")], count = run.curves[name]?.count?.[found.i];
-          const more = [edges ? `${digits(edges[0][found.i])} to ${digits(edges[1][found.i])}` : "", count < run.seeds ? `${count} of ${run.seeds} seeds` : "", found.step !== step ? `at ${found.step}` : ""].filter(Boolean).join(", ");
+          const more = [edges && edges[0][found.i] < edges[1][found.i] ? `${digits(edges[0][found.i])} to ${digits(edges[1][found.i])}` : "", count < run.seeds ? `${count} of ${run.seeds} seeds` : "", found.step !== step ? `at ${found.step}` : ""].filter(Boolean).join(", ");
           put(cell, digits(found.value), more);
           said.push(`${title} ${digits(found.value)}${more ? ` (${more})` : ""}`);
           if (on && inSight && name !== "smoothed") where.push([name, i, found]);
         });
-        if (on) spokenParts.push(`${run.name}: ${said.join(", ") || "nothing yet"}`);
+        if (on) heard.push(`${run.name}: ${said.join(", ") || "nothing yet"}`);
       });
       now.textContent = `Step ${step}${hover === null && get("step") === null ? ", the last" : ""}${get("zoom").length ? ` · steps ${short(Math.round(plan.low))} to ${short(Math.round(plan.high))} enlarged` : ""}`;
-      for (const [name, value] of [["valuemin", steps[0]], ["valuemax", steps.at(-1)], ["valuenow", step], ["valuetext", `step ${step}. ${spokenParts.join("; ")}`]]) ground.setAttribute(`aria-${name}`, String(value));
+      for (const [name, value] of [["valuemin", steps[0]], ["valuemax", steps.at(-1)], ["valuenow", step], ["valuetext", `step ${step}. ${heard.join("; ")}`]]) ground.setAttribute(`aria-${name}`, String(value));
       cross.setAttribute("d", inSight ? plan.panels.filter((p) => p.scale).map((p) => `M${text(LEFT + at)} ${p.top}v${p.tall}`).join("") : "");
-      place_dots(where);
+      dot(where);
     }
 
-    function place_dots(where) {
+    function dot(where) {
       const wanted = [];
       for (const [name, i, found] of where) {
         const panel = plan.panels.find((p) => p.name === (name === "validation" ? "loss" : name)), at = plan.x.pixel(found.step);
@@ -320,12 +325,11 @@ export default {
       while (dots.childElementCount < wanted.length) dots.append(s("circle", { r: 4, class: "dot" }));
       while (dots.childElementCount > wanted.length) dots.lastChild.remove();
       wanted.forEach(([cx, cy, i, name], n) => {
-        const dot = dots.children[n];
-        dot.setAttribute("cx", text(cx));
-        dot.setAttribute("cy", text(cy));
-        dot.style.fill = colourOf(i);
-        dot.dataset.run = String(i);
-        dot.dataset.dot = name;
+        const circle = dots.children[n];
+        circle.setAttribute("cx", text(cx));
+        circle.setAttribute("cy", text(cy));
+        circle.style.fill = colourOf(i);
+        Object.assign(circle.dataset, { run: i, dot: name });
       });
     }
 
@@ -383,7 +387,8 @@ export default {
     function zoomTo(low, high) {
       const whole = [Math.max(0, Math.round(low)), Math.round(high)];
       if (whole[1] <= whole[0]) whole[1] = whole[0] + 1;
-      save({ zoom: whole[0] <= plan.all[0] && whole[1] >= plan.all[1] ? [] : whole });
+      const part = (plan.x.pixel(whole[1]) - plan.x.pixel(whole[0])) / (plan.x.pixel(plan.all[1]) - plan.x.pixel(plan.all[0]));
+      save({ zoom: part > 0.97 ? [] : whole }); // nearly all is all
     }
     function zoomBy(factor, pixel) {
       const inside = width - LEFT - RIGHT, [low, high] = [pixel - pixel / factor, pixel + (inside - pixel) / factor].map((p) => clamp(plan.x.value(p), ...plan.all));
@@ -441,7 +446,7 @@ export default {
     draw();
     measure.observe(place);
     const stops = [follow(model, ["_runs", "_old", "_recent", "_new"], () => ask("load")), follow(model, ["smoothing", "log_loss", "log_step", "band", "hidden", "zoom"], () => ask("draw")),
-      follow(model, ["step"], () => ask("point")), () => measure.disconnect(), () => clearTimeout(spoken)];
+      follow(model, ["step"], () => ask("point")), () => measure.disconnect()];
     return () => { for (const stop of stops) stop(); };
   },
 };
