@@ -161,6 +161,12 @@ def written(model: PreTrainedModel, folder: Path, **options) -> Path:
     return folder
 
 
+def their_reading(folder: Path, kind: type[PreTrainedModel]) -> tuple[PreTrainedModel, dict]:
+    options = {"output_loading_info": True, "attn_implementation": "eager"}
+    model, report = kind.from_pretrained(folder, **options)  # pyright: ignore[reportGeneralTypeIssues]
+    return model.eval(), report
+
+
 def change_config(folder: Path, change: dict[str, Any]) -> Path:
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))

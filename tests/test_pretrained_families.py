@@ -1,7 +1,6 @@
 """Every family: we read what transformers writes, it reads what we write, both compute alike."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,10 +11,10 @@ from checkpoints import (
     in_state,
     their_answer,
     their_model,
+    their_reading,
     written,
 )
 from torch.testing import assert_close
-from transformers import PreTrainedModel
 from underglass import pretrained
 from underglass.models.bert import BERT
 from underglass.models.bert_heads import (
@@ -43,12 +42,6 @@ CLASSES = {
     "marian_swish": Seq2Seq,
 }
 names = pytest.mark.parametrize("name", THEIRS)
-
-
-def their_reading(folder: Path, kind: type[PreTrainedModel]) -> tuple[PreTrainedModel, dict]:
-    options = {"output_loading_info": True, "attn_implementation": "eager"}
-    model, report = kind.from_pretrained(folder, **options)  # pyright: ignore[reportGeneralTypeIssues]
-    return model.eval(), report
 
 
 @names

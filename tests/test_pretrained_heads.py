@@ -16,6 +16,7 @@ from checkpoints import (
     llama_config,
     scatter,
     their_model,
+    their_reading,
     written,
 )
 from refusals import refused
@@ -23,8 +24,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.testing import assert_close
 from transformers import (
+    BertForMaskedLM,
     BertForMultipleChoice,
     BertForPreTraining,
+    BertForQuestionAnswering,
+    BertForTokenClassification,
     GPT2Model,
     LlamaModel,
     MarianModel,
@@ -127,6 +131,29 @@ def test_how_many_labels(tmp_path, change, message):
         return
     with refused(ValueError, message):
         pretrained.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("head", "theirs"),
+    [
+        (BERTForMaskedLM, BertForMaskedLM),
+        (lambda bert: BERTForTokens(bert, 5), BertForTokenClassification),
+        (BERTForSpans, BertForQuestionAnswering),
+    ],
+)
+def test_a_pooler_that_no_head_uses_is_kept_and_transformers_passes_over_it(tmp_path, head, theirs):
+    """As after training a tagger on top of a BERT that has one."""
+    bert = pretrained.load(written(their_model("bert"), tmp_path / "bert"), BERT)
+    ours = head(bert).eval()
+    pretrained.save(ours, tmp_path / "ours")
+    assert in_state(pretrained.load(tmp_path / "ours")) == in_state(ours)
+    again, report = their_reading(tmp_path / "ours", theirs)
+    assert set(report.pop("unexpected_keys")) == {
+        "bert.pooler.dense.weight",
+        "bert.pooler.dense.bias",
+    }
+    assert not any(report.values())
+    compare(ours, again)
 
 
 # ----------------------------------------------------------------------- copies

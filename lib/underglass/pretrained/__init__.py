@@ -64,6 +64,8 @@ def load(name_or_path: str | Path) -> Model: ...
 def load(name_or_path: str | Path, kind: type[nn.Module] | None = None) -> Any:
     """The model of a checkpoint, on the CPU, in the precision it was saved in, ready to use (eval).
 
+    Where a config has several shares of dropout, ours is that of the layers' outputs.
+
     Args:
         kind: the class of the model, such as `BERT`; unless given, the one that config.json names
             under "architectures". With it a type checker knows what comes back, and a BERT may be
@@ -88,6 +90,7 @@ def save(model: Model, path: str | Path, tokenizer: WordPiece | BPE | None = Non
     """Write config.json and model.safetensors into folder `path`, which transformers can read too.
 
     All is written under temporary names first: what was there stays whole if something fails.
+    What our models do not know is not written: the names of labels, the ids of special tokens.
 
     Args:
         tokenizer: the one that the model was trained with, to be saved beside it. Without it
