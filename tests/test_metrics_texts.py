@@ -99,6 +99,7 @@ def test_bleu_equals_sacrebleu(smoothing, tokenize, data, translators, count):
         ("the cat", ["the cat"]),  # no 4-grams
         ("the the the the the the the", ["the cat is on the mat", "there is a cat on the mat"]),
         ("a b c d", ["a b c", "a b c d e"]),  # two references as near: the shorter one counts
+        ("a b c d", ["a b c d e", "a b c"]),  # in either order
         ("a b c d e", ["a b c e d", "a b x d e"]),  # matches from both
     ],
 )
