@@ -251,8 +251,7 @@ def test_unmerged_is_the_old_one_but_for_rounding(dtype):
             assert ((new.double() - old.double()).abs() <= torch.finfo(dtype).eps * size).all()
 
 
-def test_a_model_that_reads_its_last_matrix_sees_the_adapter():
-    """Llama multiplies by `output.weight`, and does not call the layer."""
+def test_the_last_matrix_can_have_an_adapter():
     model = scattered("llama")
     lora.inject(model, ["output"], **INIT)
     layer = model.get_submodule("output")

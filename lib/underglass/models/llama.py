@@ -138,8 +138,8 @@ class Llama(nn.Module):
             cache=cache,
             return_weights=return_weights,
         )
-        scoring = self.tokens if self.output is None else self.output
-        logits = self.norm(x) @ scoring.weight.T
+        x = self.norm(x)
+        logits = x @ self.tokens.weight.T if self.output is None else self.output(x)
         return (logits, weights) if return_weights else logits
 
     def new_cache(self, max_len: int | None = None) -> list[KeyValueCache]:
