@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TOKENS = ["the", "dog", "saw", "it", "."]
 NOTEBOOK = f"""
-import ipywidgets, torch
-from underglass.widgets import AttentionView
+import ipywidgets, time, torch
+from underglass.widgets import AttentionView, TrainingCurves
 
 weights = torch.randn(2, 3, 5, 5, generator=torch.manual_seed(7)).softmax(-1)
 first, second = (AttentionView(weights, {TOKENS}) for _ in range(2))
@@ -46,7 +46,16 @@ def set_from_python(_):
         heard.value = str(error)
 
 button.on_click(set_from_python)
-ipywidgets.VBox([first, second, heard, button])
+curves = TrainingCurves({{"step": [1], "loss": [1.0]}})
+
+def train(_):
+    for step in range(2, 301):
+        curves.append(step, 1 / step)
+        time.sleep(0.003)
+
+go = ipywidgets.Button(description="train")
+go.on_click(train)
+ipywidgets.VBox([first, second, heard, button, curves, go])
 """
 QUIET = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
 
@@ -134,4 +143,10 @@ def test_a_click_reaches_python_and_python_reaches_the_drawing(lab, browser):
         assert_close(numbers(page, 0), weights[0].mean(0)[3], atol=0.00501, rtol=0)
         page.get_by_text("layer=2 is out of range; expected 0 to 1", exact=True).wait_for()
         assert page.locator("h4").first.inner_text() == "layer 0 · mean over heads"
+        # curves grow while Python is at work, and end with its last step
+        page.get_by_role("button", name="train").click()
+        curves = page.locator(".ug-curves")
+        curves.get_by_text("Step 300, the last", exact=True).wait_for()
+        assert curves.locator(".values td").first.inner_text() == "0.0033333"
+        assert len(curves.locator("[data-curve=line]").first.get_attribute("d") or "") > 1000
         assert heard.foreign() == []

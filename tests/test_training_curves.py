@@ -581,12 +581,14 @@ GROW = """async ([source, traits]) => {
   const read = (value) => value?.base64 === undefined ? value
     : new DataView(Uint8Array.from(atob(value.base64), (c) => c.charCodeAt(0)).buffer);
   const all = (values) => Object.fromEntries(Object.entries(values).map(([k, v]) => [k, read(v)]));
-  const state = all(traits), heard = new Map(), place = document.createElement("div");
+  const state = all(traits), heard = new Set(), place = document.createElement("div");
   const model = { get: (name) => state[name], save_changes() {},
     set(changes) { Object.assign(state, changes);
       for (const name of Object.keys(changes))
-        for (const [f, event] of heard) if (event === `change:${name}`) f(); },
-    on(event, f) { heard.set(f, event); }, off(event, f) { heard.delete(f); } };
+        for (const { f, event } of heard) if (event === `change:${name}`) f(); },
+    on(event, f) { heard.add({ event, f }); },
+    off(event, f) {
+      for (const one of heard) if (one.f === f && one.event === event) heard.delete(one); } };
   window.arrive = (changes) => model.set(all(changes));
   window.heard = heard;
   window.stop = widget.render({ model, el: place });
@@ -651,7 +653,12 @@ def test_the_picture_grows_with_the_run(show):
     line = path(page, "loss", "line", 0)
     again = show(curves, height=1200)
     assert path(again, "loss", "line", 0) == line
-    # a run that went back, and one that is new
+    # another history of as many rows, a run that went back, and one that is new
+    changed = whole | {"loss": [x + 1 for x in whole["loss"]]}
+    curves.update({"now": changed})
+    curves.flush()
+    assert number(cells(page, 0)["loss"]) == pytest.approx(changed["loss"][-1], rel=DIGITS)
+    assert path(page, "loss", "line", 0) != line
     curves.update({"now": after(20), "third": other})
     curves.flush()
     check_curve(page, "loss", "line", 0, whole["step"][:20], whole["loss"][:20], 0.02)

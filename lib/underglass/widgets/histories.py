@@ -49,7 +49,7 @@ class Seed:
                 last = self.columns[name][-1:]
                 checked[name] = _steps(column, f"{label}{name}", last)
             else:
-                checked[name] = _numbers(column, f"{label}{name}", name in OPTIONAL)
+                checked[name] = _numbers(column, f"{label}{name}")
         return checked
 
     def packed(self, number: int, since: tuple[int, int]) -> bytes:
@@ -81,7 +81,7 @@ class Seed:
             if len(columns[step]) < n:
                 return False
             mine = [self.columns[name][-1:] for name in (step, value)]
-            theirs = [[float(x) for x in columns[name][n - 1 : n]] for name in (step, value)]
+            theirs = [_numbers(columns[name][n - 1 : n], name) for name in (step, value)]
             if not np.array_equal(mine, theirs, equal_nan=True):
                 return False
         return True
@@ -185,11 +185,12 @@ def _steps(column: Sequence, label: str, last: list[int]) -> list[int]:
     return steps
 
 
-def _numbers(column: Sequence, label: str, optional: bool) -> list[float]:
+def _numbers(column: Sequence, label: str) -> list[float]:
+    """None is what JSON holds for a number that is not finite."""
     numbers = []
     for i, value in enumerate(column):
         try:
-            numbers.append(float("nan") if value is None and optional else _number(value))
+            numbers.append(float("nan") if value is None else _number(value))
         except (TypeError, ValueError):
             raise TypeError(f"{label}={value!r} (new row {i}), expected a number") from None
     return numbers
