@@ -107,7 +107,8 @@ def _shard(model: nn.Module, optimizers: Sequence[Optimizer], world: World) -> N
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     for block in [block for modules in reversed(lists) for block in modules]:
         fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    # Else a validation would leave the rest whole, and the next gradient of it would be wrong.
+    fully_shard(model, mesh=mesh, reshard_after_forward=True)
     shares = dict(model.named_parameters())
     for group in [group for optimizer in optimizers for group in optimizer.param_groups]:
         group["params"] = [shares[names[param]] for param in group["params"]]

@@ -99,7 +99,7 @@ COLUMNS = tuple(column.name for column in fields(History) if column.name != "nam
 WHOLE = ("step", "validation_step")
 
 
-def _or_none(number: float) -> float | None:
+def _or_none(number: float | int) -> float | int | None:
     return number if math.isfinite(number) else None
 
 

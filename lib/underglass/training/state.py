@@ -75,9 +75,11 @@ def restore(
 
 def restore_generators(checkpoint: Checkpoint, world: World) -> None:
     """Let torch's generators go on where they stood: dropout draws from them."""
-    torch.set_rng_state(checkpoint.tensors["random.cpu"][world.rank])
+    tables = checkpoint.tensors
+    # Copies, because torch would read a row of the table from a wrong place.
+    torch.set_rng_state(tables["random.cpu"][world.rank].clone())
     if world.device.type == "cuda":
-        torch.cuda.set_rng_state(checkpoint.tensors["random.cuda"][world.rank], world.device)
+        torch.cuda.set_rng_state(tables["random.cuda"][world.rank].clone(), world.device)
 
 
 def _generators(world: World) -> Iterator[tuple[str, Tensor]]:
