@@ -1,6 +1,8 @@
 """Byte-level BPE beside tiktoken and the Rust tokenizers, and its own definition."""
 
 import random
+import subprocess
+import sys
 from collections import Counter
 from functools import cache, partial
 from typing import Any
@@ -419,3 +421,9 @@ def test_wrong_vocabularies_are_refused(ranks):
 def test_compiled_patterns_keep_all_of_the_text():
     pattern = compile_pattern(r"b|(?=c)")
     assert split_words("abcbb", pattern) == ["a", "b", "c", "b", "b"]
+
+
+def test_the_rust_library_is_imported_where_it_is_used():
+    program = "import sys, underglass.tokenizers; print('tokenizers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr

@@ -32,7 +32,8 @@ MOST_KEPT = 100_000  # words whose ids are kept: a text has few different words,
 class BPE:
     """Splits text into words and each word into its bytes, then merges them as it was learned.
 
-    What every text survives: `decode(encode(text)) == text`.
+    Every text survives: `decode(encode(text)) == text`. Where words end is decided as of Unicode
+    16: a character that was added later counts as no letter and no digit.
 
     Args:
         vocab: token -> id: the 256 single bytes, and all that the merges make.
@@ -137,9 +138,9 @@ class BPE:
     def load(cls, path: str | Path) -> "BPE":
         """From a tokenizer.json, or a folder that holds one, or else vocab.json and merges.txt.
 
-        Reads what Hugging Face's libraries write for tokenizers of this kind. A template that puts
-        special tokens around a text is not applied, nor is truncation or padding: `encode` gives
-        the ids of the text alone.
+        Reads what Hugging Face's libraries write for tokenizers of this kind. `encode` gives the
+        ids of the text alone: special tokens that a template would put around it, truncation and
+        padding are not applied, and not kept by `save`.
 
         Raises:
             FileNotFoundError: if there is no such file.

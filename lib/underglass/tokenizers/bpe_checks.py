@@ -11,6 +11,7 @@ from underglass.tokenizers.merges import BYTES, Merge
 
 
 def text(name: str, value: str) -> None:
+    """Refuse what is not a string, or holds what UTF-8 cannot write."""
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r}: expected a string")
     try:
@@ -53,12 +54,14 @@ def _name(value: str) -> None:
 
 
 def special(ids: Mapping[str, int]) -> None:
+    """Refuse special tokens that are no text, and ids that are no whole numbers."""
     for name, i in ids.items():
         _name(name)
         _whole(i, "special")
 
 
 def size(vocab_size: int, special_names: Sequence[str]) -> int:
+    """The size, if it has room for the bytes and the special tokens."""
     if isinstance(vocab_size, bool) or not isinstance(vocab_size, int):
         raise TypeError(f"vocab_size={vocab_size!r}: expected a whole number")
     if vocab_size < len(BYTES) + len(special_names):
@@ -94,6 +97,7 @@ def vocab(tokens: Mapping[bytes, int], merges: Sequence[Merge], special: Mapping
 
 
 def two_parts(token: bytes, parts: Sequence[bytes]) -> Sequence[bytes]:
+    """The parts of a token of tiktoken's ranks, if they are two."""
     if len(parts) != 2:
         raise ValueError(
             f"ranks has {token!r}, which the tokens of lower rank make of {list(parts)}: "
@@ -103,6 +107,7 @@ def two_parts(token: bytes, parts: Sequence[bytes]) -> Sequence[bytes]:
 
 
 def ids(values: Iterable[int] | Tensor, vocab_size: int, name: str = "ids") -> list[int]:
+    """The ids as a list of Python's numbers, all of them in the vocabulary."""
     values = values.tolist() if isinstance(values, Tensor) else values
     found = [_whole(i, name) for i in values]
     for i in found:

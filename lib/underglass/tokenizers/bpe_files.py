@@ -28,13 +28,13 @@ def write(path: Path, recipe: Recipe) -> None:
         return _write_whole(path, content)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"path={str(path)!r} is a file: expected a folder, or *.json")
-    path.mkdir(parents=True, exist_ok=True)
     _write_whole(path / TOKENIZER, content)
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     _write_whole(path / CONFIG, json.dumps(config, indent=1))
 
 
 def _write_whole(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
         temporary.write_text(content + "\n", encoding="utf-8")

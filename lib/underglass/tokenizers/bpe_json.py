@@ -28,10 +28,16 @@ class Recipe(NamedTuple):
 
 
 def spell(token: bytes) -> str:
+    """b" the" as "Ġthe"."""
     return "".join(LETTERS[byte] for byte in token)
 
 
 def unspell(letters: str) -> bytes:
+    """ "Ġthe" as b" the".
+
+    Raises:
+        ValueError: if one of the letters stands for no byte.
+    """
     if any(letter not in _BYTES for letter in letters):
         raise ValueError(f"token {letters!r}: expected bytes, spelled as GPT-2 does ('Ġthe')")
     return bytes(_BYTES[letter] for letter in letters)
