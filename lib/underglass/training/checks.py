@@ -12,11 +12,14 @@ from torch.optim import Optimizer
 from underglass.training.gradients import DTYPES
 
 MOST_LOOKED_AT = 1000  # steps at which a schedule is looked at beforehand
+ROUNDING = 1e-12  # a schedule that is level may change by less
 
 
 def check_model(model: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
+    if not any(True for _ in model.parameters()):
+        raise ValueError("model has no parameters: expected some to train")
     for name, param in model.named_parameters():
         if param.is_meta:
             raise ValueError(f"model has no numbers in {name}: expected a device other than meta")
@@ -86,17 +89,21 @@ def check_schedule(schedule: Any, steps: int) -> None:
     for step, factor in zip(looked_at, factors, strict=True):
         if not 0 <= factor < math.inf:
             raise ValueError(f"schedule({step}) is {factor}: expected a finite number, at least 0")
-    highest = factors.index(max(factors))
-    for step, before, after in zip(
-        looked_at[highest:], factors[highest:], factors[highest + 1 :], strict=False
-    ):
-        if after > before + 1e-12:  # what rounding may do on a level stretch
-            warnings.warn(
-                f"schedule falls, and rises again from step {step} on, but steps={steps}: a "
-                "cosine does so beyond its total_steps, where the run should end",
-                stacklevel=5,  # the line that calls fit
-            )
-            return
+    if (step := _first_rise_after_a_fall(looked_at, factors)) is not None:
+        warnings.warn(
+            f"schedule falls, and rises again from step {step} on, but steps={steps}: a cosine "
+            "does so beyond its total_steps, where the run should end",
+            stacklevel=5,  # the line that calls fit
+        )
+
+
+def _first_rise_after_a_fall(steps: Sequence[int], factors: Sequence[float]) -> int | None:
+    has_fallen = False
+    for step, before, after in zip(steps[:-1], factors[:-1], factors[1:], strict=True):
+        has_fallen = has_fallen or after < before - ROUNDING
+        if has_fallen and after > before + ROUNDING:
+            return step
+    return None
 
 
 def check_max_norm(max_norm: Any) -> None:
@@ -124,6 +131,11 @@ def check_patience(patience: Any, validation: Any) -> None:
 def check_path(path: Any) -> None:
     if path is not None and not isinstance(path, (str, Path)):
         raise TypeError(f"checkpoint is a {type(path).__name__}: expected the name of a file")
+
+
+def check_name(name: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"name={name!r}: expected a string")
 
 
 def check_sharded(

@@ -85,6 +85,7 @@ def fit(
         OSError: if a checkpoint cannot be written; the last one is intact.
     """
     checks.check_model(model)
+    checks.check_name(name)
     optimizers = checks.as_optimizers(optimizer, model)
     settings = Settings(
         loss=loss,

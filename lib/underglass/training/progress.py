@@ -1,14 +1,11 @@
 """Progress: a bar on a terminal, the curves in a notebook, and nothing anywhere else."""
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from underglass.training.history import History
-
-SECONDS_BETWEEN = 0.5  # new curves come no sooner: sending them takes time, too
 
 
 @runtime_checkable
@@ -61,24 +58,22 @@ class Bar:
 
 
 class Curves:
-    """The widget `TrainingCurves`, which grows while the cell runs."""
+    """The widget `TrainingCurves`, which grows while the cell runs, a few times a second."""
 
     def __init__(self, history: History) -> None:
         from IPython.display import display
 
         from underglass.widgets import TrainingCurves
 
-        self._widget: Any = TrainingCurves(history)
-        self._sent = time.monotonic()
+        self._widget = TrainingCurves(history)
         display(self._widget)
 
     def update(self, history: History) -> None:
-        if time.monotonic() - self._sent >= SECONDS_BETWEEN:
-            self.close(history)
-            self._sent = time.monotonic()
+        self._widget.update(history)
 
     def close(self, history: History) -> None:
         self._widget.update(history)
+        self._widget.flush()
 
 
 def _last(history: History) -> str:
