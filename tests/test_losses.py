@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+import underglass
 from refusals import refused
 from torch.testing import assert_close
 from transformers.loss.loss_utils import ForCausalLMLoss
@@ -432,6 +433,17 @@ def test_corruption_keeps_the_type_of_the_ids(dtype):
     ids = torch.randint(2, VOCAB, (BATCH, SEQ)).to(dtype)
     seen, targets = losses.mask_tokens(ids, mask_id=1, vocab_size=VOCAB, special_ids=[0])
     assert seen.dtype == targets.dtype == dtype
+
+
+def test_corruption_on_the_course_device_is_that_of_the_cpu():
+    ids, device = torch.randint(2, VOCAB, (BATCH, SEQ)), underglass.device()
+
+    def corrupt(ids):
+        generator = torch.Generator().manual_seed(0)
+        options: dict[str, Any] = dict(mask_id=1, vocab_size=VOCAB, special_ids=[0])
+        return losses.mask_tokens(ids, probability=0.5, generator=generator, **options)
+
+    assert_close([x.cpu() for x in corrupt(ids.to(device))], [*corrupt(ids)])
 
 
 def test_corruption_runs_on_the_meta_device():

@@ -119,6 +119,14 @@ def test_steps_are_counted_in_the_state(kind, foreach):
     assert [optimizer.state[p]["step"].item() for p in params] == [3, 2, 3, 3, 3, 3]
 
 
+def test_steps_are_counted_in_float32_whatever_the_default():
+    torch.set_default_dtype(F64)
+    try:
+        assert base.new_step().dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @every
 def test_both_forms_are_equal(kind, options):
     slow, quick = run(kind, options, 50, foreach=False), run(kind, options, 50, foreach=True)
