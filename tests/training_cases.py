@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-
 from underglass.models.gpt import GPT, GPTConfig
 
 VOCAB_SIZE = 31
