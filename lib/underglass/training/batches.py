@@ -60,7 +60,8 @@ def check_batches(name: str, batches: Iterable[Batch]) -> int:
             f"{name} is a {type(batches).__name__}, which can be read once only: expected "
             "something that begins anew for each epoch, such as a list or a DataLoader"
         )
-    first, again = _first(name, batches), _first(name, batches)
+    with torch.random.fork_rng([]):  # a DataLoader draws from torch's generator when it begins
+        first, again = _first(name, batches), _first(name, batches)
     if first != again:
         raise ValueError(
             f"{name} began with another batch when it was asked for again: expected an order that "

@@ -90,7 +90,7 @@ def wrap(
     if isinstance(model, FSDPModule):  # from an earlier call
         return model
     if not sharded:
-        return DistributedDataParallel(model)
+        return DistributedDataParallel(model, gradient_as_bucket_view=True)
     _shard(model, optimizers, world)
     return model
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
+from underglass.optimizers import foreach
 from underglass.training.batches import Batch, Loss, num_elements, num_rows, transform
 from underglass.training.distributed import World, exact, whole
 
@@ -103,7 +104,8 @@ def weigh(
     Raises:
         TypeError, ValueError: if `loss` returns neither a number nor (sum, count).
     """
-    batch, counts = world.share(transform(batch, lambda x: x.to(world.device)))
+    rows, counts = world.share(batch)
+    batch = transform(rows, lambda x: x.to(world.device))
     with autocast(world.device, precision):
         result = loss(model, batch)
     value, count = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
@@ -163,9 +165,9 @@ def check_finite(model: nn.Module, step: int, loss: float, norm: float) -> None:
 
 
 def _scale_gradients(params: Iterable[Tensor], factor: float) -> None:
-    for param in params:
-        if param.grad is not None:
-            param.grad.mul_(factor)
+    found = [param.grad for param in params if param.grad is not None]
+    if found:
+        foreach.mul_(found, factor)
 
 
 def _quiet(model: nn.Module, is_last: bool) -> AbstractContextManager[Any]:
