@@ -258,6 +258,7 @@ def test_greedy_translation_is_the_likeliest_token_each_time(use_cache):
     assert found == target[:, 1:].tolist()
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_beams_of_a_translation(use_cache):
     """With every token a beam, three steps find the best of all 31 ** 2 texts of two tokens."""
