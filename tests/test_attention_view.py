@@ -318,7 +318,7 @@ def test_means_and_rollout_equal_pytorchs(show, name):
     weights = softmax(3, 2, Q, Q)
     page = show(AttentionView(weights, TOKENS))
     cell(page, name).click()
-    page.get_by_text("Numbers", exact=True).click()
+    open_numbers(page)
     cells = page.locator("tbody td").all_inner_texts()
     shown = torch.tensor([float(text) for text in cells], dtype=torch.float64).reshape(Q, Q)
     assert_close(shown, MEANS[name](weights.double()), atol=0.000511, rtol=0)  # three digits
@@ -334,10 +334,16 @@ def test_rollout_of_masked_rows_stays_finite(show):
     assert "“saw” looks at nothing" in said(page)
 
 
+def open_numbers(page) -> None:
+    """The table is filled once the browser says that it is open, a moment after the click."""
+    page.get_by_text("Numbers", exact=True).click()
+    page.locator("tbody td").first.wait_for()
+
+
 @pytest.mark.browser
 def test_table_holds_every_weight(show, weights):
     page = show(AttentionView(weights, TOKENS, layer=1, head=2))
-    page.get_by_text("Numbers", exact=True).click()
+    open_numbers(page)
     table = page.get_by_role("table")
     assert table.get_by_role("columnheader").all_inner_texts() == TOKENS
     assert table.get_by_role("rowheader").all_inner_texts() == TOKENS
@@ -351,7 +357,7 @@ def test_long_table_follows_the_token(show):
     tokens = [f"t{i}" for i in range(41)]
     weights = softmax(1, 2, 41, 41)
     page = show(AttentionView(weights, tokens))
-    page.get_by_text("Numbers", exact=True).click()
+    open_numbers(page)
     first = page.locator("tbody tr").first.locator("td").all_inner_texts()
     most = weights[0, 0, 0].topk(3)
     assert first[::2] == [tokens[i] for i in most.indices]

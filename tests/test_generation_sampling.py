@@ -65,8 +65,16 @@ def test_all_together_equal_transformers():
     ):
         expected = warper(NO_IDS, expected)
     found = next_token_logits(logits, temperature=0.7, top_k=11, top_p=0.8, min_p=0.05)
-    assert_close(found, expected)
+    assert_close(found, expected - expected.amax(dim=-1, keepdim=True))
     assert (found == -math.inf).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("temperature", [5e-324, 2e-313, 1e-300, 1e-40, 1e-37, 1e-9])
+def test_a_tiny_temperature_is_greedy(temperature, dtype):
+    logits = torch.tensor([[-3e4, 0.0, 1.0, 0.5]], dtype=dtype)
+    found = next_token_logits(logits, temperature=temperature, top_k=3, top_p=0.9, min_p=0.1)
+    assert found.softmax(dim=-1).tolist() == [[0, 0, 1, 0]]
 
 
 # ----------------------------------------------------------------------- what they promise

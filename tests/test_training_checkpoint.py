@@ -2,10 +2,12 @@
 
 import errno
 import json
+import multiprocessing
 import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -295,55 +297,60 @@ def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path, monkeypatch, bro
     assert run(path, make_optimizer)[0] == run(None, make_optimizer)[0]
 
 
-def in_a_process_of_its_own(work) -> str:
-    """The error that `work` ends with, in a child that may limit itself or give up rights."""
-    read, write = os.pipe()
-    process = os.fork()
-    if process == 0:
-        message = "no error"
-        try:
-            work()
-        except OSError as error:
-            message = f"{type(error).__name__}: {error}"
-        finally:
-            os.write(write, message.encode())
-            os._exit(0)
-    os.close(write)
-    os.waitpid(process, 0)
-    with os.fdopen(read) as file:
-        return file.read()
+def in_a_process_of_its_own(prepare: Callable[[], None], path: Path, *, stop_at: int) -> str:
+    """The error that a run ends with, in a child that may limit itself or give up rights.
+
+    A new process and not a fork: torch's threads are not in a fork, which would wait for them.
+    """
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=_error_of, args=(prepare, path, stop_at, answers))
+    process.start()
+    message = answers.get(timeout=100)
+    process.join()
+    return message
+
+
+def _error_of(prepare: Callable[[], None], path: Path, stop_at: int, answers: Any) -> None:
+    message = "no error"
+    run(None, OPTIMIZERS["AdamW"], steps=1)  # imports all that nobody may not read
+    try:
+        prepare()
+        run(path, OPTIMIZERS["AdamW"], callbacks=[interrupt_at(stop_at)])
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+    answers.put(message)
+
+
+def limit_files_to(size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def test_a_full_disk(tmp_path):
-    path, make_optimizer = tmp_path / "run.safetensors", OPTIMIZERS["AdamW"]
-    run(path, make_optimizer, steps=3)
+    """The limit stands for a disk: a write beyond it fails halfway."""
+    path = tmp_path / "run.safetensors"
+    run(path, OPTIMIZERS["AdamW"], steps=3)
     content = path.read_bytes()
-
-    def work() -> None:  # the limit stands for a disk: a write beyond it fails halfway
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) // 2, len(content) // 2))
-        run(path, make_optimizer)
-
-    message = in_a_process_of_its_own(work)
+    limit = partial(limit_files_to, len(content) // 2)
+    message = in_a_process_of_its_own(limit, path, stop_at=11)
     assert "cannot write" in message
     assert "File too large); what was there is unchanged" in message
     assert path.read_bytes() == content
     assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
 
 
+def be_nobody() -> None:
+    if os.geteuid() == 0:
+        os.seteuid(65534)  # root may write anywhere
+
+
 def test_a_folder_that_may_not_be_written_to_is_refused_at_once(tmp_path):
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o555)
-    path, make_optimizer = folder / "run.safetensors", OPTIMIZERS["AdamW"]
-
-    def work() -> None:
-        if os.geteuid() == 0:
-            os.seteuid(65534)  # nobody: root may write anywhere
-        run(path, make_optimizer, callbacks=[interrupt_at(1)])
-
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents[:2]:
         parent.chmod(parent.stat().st_mode | 0o011)
-    message = in_a_process_of_its_own(work)
+    message = in_a_process_of_its_own(be_nobody, folder / "run.safetensors", stop_at=1)
     assert message.startswith("PermissionError")
     assert "cannot write" in message
     assert list(folder.iterdir()) == []

@@ -95,7 +95,9 @@ def next_token_logits(
     top_p: float | None = None,
     min_p: float | None = None,
 ) -> Float[Tensor, "*batch vocab_size"]:
-    """logits / temperature, and then what top-k, top-p and min-p leave, one after the other.
+    """(logits - max) / temperature, then what top-k, top-p and min-p leave, one after the other.
+
+    Taking the largest logit off changes no probability, and keeps the quotients from overflowing.
 
     Args:
         temperature: above 1 evens the distribution out, below 1 sharpens it; 0 leaves the likeliest
@@ -105,10 +107,10 @@ def next_token_logits(
         ValueError: if an argument is out of its range.
     """
     check_sampling(temperature, top_k, top_p, min_p)
-    if temperature == 0:
+    if temperature < torch.finfo(logits.dtype).tiny:  # 0, or as good as 0 in this precision
         best = logits.argmax(dim=-1, keepdim=True)  # one, even where two are as likely
         return torch.full_like(logits, -math.inf).scatter(-1, best, 0.0)
-    logits = logits / temperature
+    logits = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
     if top_p is not None:

@@ -1,6 +1,8 @@
 """The training loop.
 
-    for each step:  the gradient of the loss on some batches, clipped; a step along it; a note of it
+    for each step:
+        take the gradient of the loss on some batches, and clip it
+        go a step along it, and note what happened
 
 Everything else that `fit` takes care of lies around these lines: other files have it.
 References: Micikevicius et al. (2018), "Mixed Precision Training", section 3.2 (fp16's scaler);
