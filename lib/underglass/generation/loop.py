@@ -22,6 +22,7 @@ from underglass.generation.sampling import (
     penalize_repetition,
 )
 from underglass.generation.steps import Steps
+from underglass.models.parts import evaluating
 
 
 def generate(
@@ -171,12 +172,5 @@ def _rows(
 @contextmanager
 def generating(model: nn.Module) -> Iterator[None]:
     """No dropout and no gradients for a while; the model is then as it was."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True
+    with evaluating(model), torch.no_grad():
+        yield

@@ -1,6 +1,7 @@
 """What the models share: tables of vectors, initial weights, and the refusal of bad input."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -98,6 +99,19 @@ def past_of(cache: Sequence[KeyValueCache] | None, num_layers: int) -> int:
     if len(lengths) > 1:
         raise ValueError(f"cache has layers of {lengths} positions: expected one length")
     return lengths[0]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """No dropout for a while. Each module then has its own mode again: a frozen part may differ."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def check_counts(config: Any, *names: str) -> None:

@@ -1,11 +1,11 @@
 """Validation: the loss on texts that are not trained on, and when to stop for its sake."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
+from underglass.models.parts import evaluating
 from underglass.training.batches import Batch, Loss, begin
 from underglass.training.distributed import World
 from underglass.training.gradients import weigh
@@ -22,7 +22,7 @@ def validate(
     """
     totals = torch.zeros(2, dtype=torch.float64)
     devices = [world.device] if world.device.type == "cuda" else []
-    with _evaluating(model), torch.random.fork_rng(devices):
+    with evaluating(model), torch.random.fork_rng(devices):
         for batch in begin(batches, 0):
             own = weigh(model, batch, loss, world, precision)
             counted = world.sum(own.sum, own.count)
@@ -37,15 +37,3 @@ def has_stalled(history: History, patience: int | None) -> bool:
     if patience is None or len(losses) <= patience:
         return False
     return min(losses[-patience:]) >= min(losses[:-patience])
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Each module goes back to the mode it was in: one that is frozen may be in no other."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
