@@ -16,6 +16,7 @@ LAYERS = [  # from the bottom up; a package counts as one
     {"losses", "optimizers", "schedules"},
     {"plots", "widgets"},  # below what runs: `fit` shows its curves, and a widget takes plain data
     {"training", "finetuning", "generation", "metrics"},
+    {"experiments"},
     {"checks", "quiz"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

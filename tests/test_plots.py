@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 from underglass import plots
+from underglass.plots import style
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def test_a_figure_stands_on_any_page():
     figure: Any = plots.curves([1, 2], {"a": [1, 2]}, x_label="x", y_label="y")
     (ax,) = figure.axes
     assert figure.get_facecolor()[3] == 0 == ax.get_facecolor()[3]
-    assert ax.xaxis.label.get_color() == plots.GRAY
+    assert ax.xaxis.label.get_color() == style.GRAY
 
 
 def test_a_figure_is_shown_once_and_not_kept_by_pyplot():

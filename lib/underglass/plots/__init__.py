@@ -1,0 +1,16 @@
+"""The figures of the book: curves, and a number for each head of a model.
+
+Each function returns a matplotlib figure, or draws into `ax`, a panel of `panels(...)`:
+
+    figure, (left, right) = plots.panels(2)
+    plots.curves(lengths, {"seconds": times}, x_label="tokens", y_label="seconds", ax=left)
+
+Backgrounds are transparent and lines mid-gray, so that a figure stands on a white page and on a
+dark one.
+"""
+
+from underglass.plots.heads import heads, two_halves
+from underglass.plots.lines import curves
+from underglass.plots.style import panels
+
+__all__ = ["curves", "heads", "panels", "two_halves"]
