@@ -9,15 +9,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from underglass.widgets.attention_steps import AttentionSteps
     from underglass.widgets.attention_view import AttentionView
+    from underglass.widgets.contrastive_map import ContrastiveMap
+    from underglass.widgets.loss_explorer import LossExplorer
     from underglass.widgets.position_view import PositionView
+    from underglass.widgets.rate_finder import RateFinder
     from underglass.widgets.training_curves import TrainingCurves
 
-__all__ = ["AttentionSteps", "AttentionView", "PositionView", "TrainingCurves"]
+__all__ = [
+    "AttentionSteps",
+    "AttentionView",
+    "ContrastiveMap",
+    "LossExplorer",
+    "PositionView",
+    "RateFinder",
+    "TrainingCurves",
+]
 
 _MODULES = {
     "AttentionSteps": "attention_steps",
     "AttentionView": "attention_view",
+    "ContrastiveMap": "contrastive_map",
+    "LossExplorer": "loss_explorer",
     "PositionView": "position_view",
+    "RateFinder": "rate_finder",
     "TrainingCurves": "training_curves",
 }
 
