@@ -1,4 +1,4 @@
-"""The figures of the book: curves, and a number for each head of a model.
+"""The figures of the book: curves, a number for each head of a model, how optimizers fare.
 
 Each function returns a matplotlib figure, or draws into `ax`, a panel of `panels(...)`:
 
@@ -11,6 +11,7 @@ dark one.
 
 from underglass.plots.heads import heads, two_halves
 from underglass.plots.lines import curves
+from underglass.plots.optimizers import intervals, rates, valley
 from underglass.plots.style import panels
 
-__all__ = ["curves", "heads", "panels", "two_halves"]
+__all__ = ["curves", "heads", "intervals", "panels", "rates", "two_halves", "valley"]
