@@ -1,0 +1,84 @@
+"""What tests of the rate finder share: a made-up grid, and its numbers by numpy alone."""
+
+import math
+
+import numpy as np
+from driving import number
+from playwright.sync_api import Page
+
+RATES = {  # each at its own scale, as real optimizers are
+    "SGD": [0.03, 0.1, 0.3, 1.0, 3.0],
+    "AdamW": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+    "Lion": [0.0001, 0.0003, 0.001, 0.003],
+}
+BEST = {"SGD": 0.7, "AdamW": 0.004, "Lion": 0.00009}  # Lion's lies at the edge of its grid
+DIVERGED = {("SGD", 3.0): [41, 23, 41], ("AdamW", 0.1): [None, 57, None]}
+STEPS = 97
+
+
+def run(name: str, rate: float, seed: int, *, steps=STEPS, checks=True) -> dict:
+    """A history that falls the faster the nearer its rate is to the best."""
+    random = np.random.default_rng([seed, round(1e6 * rate)])
+    far = abs(math.log(rate / BEST[name]))
+    t = np.arange(1, steps + 1)
+    fall = 3.0 * math.exp(-0.25 * far) + 0.1 * random.standard_normal()
+    loss = 6.2 - fall * (1 - np.exp(-4 * t / STEPS)) + 0.05 * random.standard_normal(steps)
+    end = DIVERGED.get((name, rate), [None] * 3)[seed]
+    rows = steps if end is None else end - 1
+    at = [step for step in range(12, steps, 12) if step <= rows] + [steps] * (rows == steps)
+    history = {"step": t[:rows].tolist(), "loss": loss[:rows].tolist()}
+    if checks:
+        history["validation_step"] = at
+        history["validation_loss"] = [float(loss[step - 1]) + 0.2 for step in at]
+    return history
+
+
+def grid(*, seeds=3, **options) -> dict[str, dict[float, list[dict]]]:
+    return {
+        name: {rate: [run(name, rate, seed, **options) for seed in range(seeds)] for rate in rates}
+        for name, rates in RATES.items()
+    }
+
+
+def finals(histories: list[dict], *, steps=STEPS) -> list[float]:
+    """The final losses of the seeds that reached the end."""
+    whole = [one for one in histories if len(one["step"]) == steps]
+    if all("validation_loss" in one for one in whole):
+        return [one["validation_loss"][-1] for one in whole]
+    return [float(np.mean(one["loss"][-math.ceil(steps / 10) :])) for one in whole]
+
+
+def ticks(page: Page, axis: str) -> np.ndarray:
+    """[value, pixel] of each tick of an axis."""
+    at = "y" if axis in ("loss", "final") else "x"
+    found = page.locator(f".plot text[data-axis='{axis}']").evaluate_all(
+        "(all, at) => all.map(t => [Number(t.dataset.value), Number(t.getAttribute(at)), "
+        "t.textContent])",
+        at,
+    )
+    for value, _, text in found:
+        assert number(text) == value  # what is printed is what the axis means
+    return np.array([[value, pixel - 4 * (at == "y")] for value, pixel, _ in found])
+
+
+def to_values(page: Page, axis: str, pixels, *, log=False) -> np.ndarray:
+    """The numbers that stand at `pixels` of the picture, by the printed ticks alone."""
+    marks = ticks(page, axis)
+    known = np.log(marks[:, 0]) if log else marks[:, 0]
+    slope, start = np.polyfit(marks[:, 1], known, 1)
+    np.testing.assert_allclose(known, slope * marks[:, 1] + start, atol=0.11 * abs(slope))
+    values = slope * np.asarray(pixels) + start
+    return np.exp(values) if log else values
+
+
+def corners(page: Page, panel: str, selector: str) -> list[np.ndarray]:
+    """The corners of a path in pixels of the picture, one table for each unbroken piece."""
+    place = page.locator(f"svg[data-panel='{panel}']")
+    origin = [float(place.get_attribute(name) or 0) for name in ("x", "y")]
+    drawn = place.locator(selector).evaluate("node => node.getAttribute('d') ?? ''")
+    pieces = drawn.replace("h0", "").rstrip("Z").split("M")[1:]
+    return [
+        np.array([[float(x) for x in pair.split()] for pair in piece.rstrip("Z").split("L")])
+        + origin
+        for piece in pieces
+    ]
