@@ -35,6 +35,7 @@ def record(plan: Plan, output: Path, kept: Path, report: Report = print) -> None
     if not found:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(_line(expected), "utf-8")
+    own = machine()  # now, for the code that runs is the code as it is now
     report(f"{plan.name}: {len(plan.runs())} runs, {len(found)} of them are there")
     for number, (settings, recipe) in enumerate(plan.runs(), 1):
         if number <= len(found):
@@ -42,7 +43,7 @@ def record(plan: Plan, output: Path, kept: Path, report: Report = print) -> None
         started = time.perf_counter()
         history, diverged = recipe.run(settings["seed"])
         columns = columns_of(settings, history, diverged, plan.keeps)
-        found.append(columns | {"machine": machine()})
+        found.append(columns | {"machine": own})
         with kept.open("a", encoding="utf-8") as file:
             file.write(_line(found[-1]))
         seconds = time.perf_counter() - started
