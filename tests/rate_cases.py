@@ -1,6 +1,7 @@
 """What tests of the rate finder share: a made-up grid, and its numbers by numpy alone."""
 
 import math
+import re
 
 import numpy as np
 from driving import number
@@ -82,3 +83,56 @@ def corners(page: Page, panel: str, selector: str) -> list[np.ndarray]:
         + origin
         for piece in pieces
     ]
+
+
+def lost_steps(name: str, rate: float) -> list[int]:
+    return [step for step in DIVERGED.get((name, rate), []) if step is not None]
+
+
+def whole_rates(data: dict, name: str) -> list[float]:
+    """The rates at which no seed diverged."""
+    return [rate for rate in data[name] if not lost_steps(name, rate)]
+
+
+def mean_curve(histories: list[dict]) -> tuple[list[int], np.ndarray]:
+    """Steps, and the mean of the seeds that have each."""
+    steps = range(1, 1 + max(len(one["step"]) for one in histories))
+    means = [
+        np.mean([one["loss"][step - 1] for one in histories if len(one["step"]) >= step])
+        for step in steps
+    ]
+    return list(steps), np.array(means)
+
+
+def drawn_curve(page: Page, selector: str, *, log=False) -> list[tuple[np.ndarray, np.ndarray]]:
+    """[step], [value] of each piece of a training curve, by the printed ticks."""
+    return [
+        (to_values(page, "step", piece[:, 0]), to_values(page, "loss", piece[:, 1], log=log))
+        for piece in corners(page, "curves", selector)
+    ]
+
+
+def valley_points(page: Page, kind: str, optimizer: int, *, log=False):
+    """[rate], [value] of what is drawn of an optimizer in the valley."""
+    place = page.locator("svg[data-panel='valley']")
+    origin = [float(place.get_attribute(name) or 0) for name in ("x", "y")]
+    drawn = place.locator(f"[data-valley='{kind}'][data-optimizer='{optimizer}']")
+    path = drawn.get_attribute("d") or ""
+    if kind == "marks":  # each shape is drawn from its middle
+        path = "".join(f"M{start}" for start in re.findall(r"M([-\d.]+ [-\d.]+)", path))
+    pairs = re.findall(r"[ML]([-\d.]+) ([-\d.]+)", path)
+    points = np.array([[float(x), float(y)] for x, y in pairs]) + origin
+    rates = to_values(page, "rate", points[:, 0], log=True)
+    return rates, to_values(page, "loss", points[:, 1], log=log)
+
+
+def pixel_of_rate(page: Page, rate: float) -> tuple[float, float]:
+    """Where a rate lies on the screen, by the printed ticks."""
+    marks, box = ticks(page, "rate"), page.locator(".plot").bounding_box()
+    assert box
+    slope, start = np.polyfit(np.log(marks[:, 0]), marks[:, 1], 1)
+    wide = page.locator(".plot").evaluate("svg => svg.viewBox.baseVal.width")
+    middle = page.locator("svg[data-panel='valley']").bounding_box()
+    assert middle
+    x = box["x"] + (slope * math.log(rate) + start) * box["width"] / wide
+    return x, middle["y"] + middle["height"] / 2

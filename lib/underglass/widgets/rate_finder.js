@@ -10,7 +10,6 @@ const COLOURS = 8, SHAPES = [ // marks tell optimizers apart where colours do no
   "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z", "m-3-3h6v6h-6z", "m0-4.2l4 7h-8z", "m0-4.6l4 4.6l-4 4.6l-4-4.6z", "m0 4.2l4-7h-8z",
   "m-1.2-4h2.4v2.8h2.8v2.4h-2.8v2.8h-2.4v-2.8h-2.8v-2.4h2.8z", "m-4-2l2-2l2 2l2-2l2 2l-2 2l2 2l-2 2l-2-2l-2 2l-2-2l2-2z", "m-4 0l2-3.5h4l2 3.5l-2 3.5h-4z",
 ];
-let views = 0; // each view's radio buttons are a group of their own
 
 const colourOf = (index) => `var(--rf-${index % COLOURS})`;
 const shapeOf = (index) => SHAPES[(index + Math.floor(index / COLOURS)) % SHAPES.length];
@@ -73,7 +72,6 @@ export default {
   render({ model, el }) {
     const get = (name) => model.get(name);
     const save = (changes) => { model.set(changes); model.save_changes(); };
-    const group = `rf-${views++}`;
     let width = 640, optimizers = [], asked = "", plan = null;
 
     const chosen = () => optimizers.find(({ name }) => name === get("optimizer")) ?? optimizers[0];
@@ -91,7 +89,8 @@ export default {
     const right = { place: s("svg", { "data-panel": "valley" }), lost: s("g", {}) };
     svg.append(backs, left.place, right.place, right.lost, level, ring, ground);
     const rate = slider("learning rate", { min: 0, max: 0, step: 1, value: 0, show: rateShown, oninput: (i) => save({ rate: chosen().rates[i].rate }) });
-    const best = h("button", { type: "button", onclick: () => save({ rate: chosen().rates[chosen().best].rate }) }, "Best rate");
+    const best = h("button", { type: "button", onclick() { if (chosen().best >= 0) save({ rate: chosen().rates[chosen().best].rate }); } }, "Best rate");
+    const optimizer = h("select", { onchange: () => choose(optimizers[optimizer.selectedIndex]) });
     const compare = h("select", { onchange() { save({ compare: compare.value }); } },
       h("option", { value: "rates" }, "the other rates"), h("option", { value: "optimizers" }, "other optimizers at their best"));
     const smoothing = slider("smoothing β", { min: 0, max: SMOOTHEST, step: 0.01, value: 0, show: (x) => x.toFixed(2), oninput: (x) => save({ smoothing: x }) });
@@ -103,8 +102,8 @@ export default {
     const now = h("p", { class: "now", "aria-live": "polite" }), key = h("p", { class: "key" }), table = h("table", { class: "values" }), numbers = h("table", { class: "numbers" });
     const about = h("summary", {}), place = h("div", { class: "place" }, svg);
     el.append(h("div", { class: "ug ug-rates" }, h("h4", { class: "ug-title" }, "Which learning rate?"),
-      h("p", { class: "ug-caption" }, "Choose an optimizer in the table below and drag its rate, here or in the valley on the picture."),
-      h("div", { class: "ug-bar rate" }, rate.element, best), now, place,
+      h("p", { class: "ug-caption" }, "Choose an optimizer and drag its rate, on the slider or in the valley. The curve ends at its place in the valley. Ticks in the table show and hide optimizers."),
+      h("div", { class: "ug-bar rate" }, h("label", {}, "optimizer", optimizer), rate.element, best), now, place,
       h("div", { class: "ug-bar" }, smoothing.element, ticks.map((one) => one.element), h("label", {}, "behind it", compare)),
       h("div", { class: "ug-scroll" }, table), key, h("details", {}, about, h("div", { class: "ug-scroll" }, numbers)),
       h("div", { class: "ug-bar" }, saveButton(picture, "learning-rate"))));
@@ -123,10 +122,11 @@ export default {
         });
         return { name, number, runs, ...judge(rates) };
       });
+      optimizer.replaceChildren(...optimizers.map(({ name }) => h("option", { dir: "auto" }, name)));
       plan = { nodes: optimizers.map(nodesOf), rows: optimizers.map(rowOf) };
       right.place.replaceChildren(...["band", "line", "dots", "marks", "above"].flatMap((kind) => plan.nodes.map((one) => one[kind])));
       right.lost.replaceChildren(...plan.nodes.map((one) => one.lost));
-      table.replaceChildren(h("thead", {}, h("tr", {}, ["optimizer", "best rate", "final loss there", "valley", "shown"].map((said) => h("th", { scope: "col" }, said)))),
+      table.replaceChildren(h("thead", {}, h("tr", {}, ["shown", "best rate", "final loss there", "valley"].map((said) => h("th", { scope: "col" }, said)))),
         h("tbody", {}, plan.rows.map(({ row }) => row)));
     }
 
@@ -136,15 +136,14 @@ export default {
 
     /** An optimizer's row of the table, which is the legend too. */
     function rowOf(one) {
-      const radio = h("input", { type: "radio", name: group, onchange: () => choose(one) });
-      const box = h("input", { type: "checkbox", "aria-label": `show ${one.name}`, onchange: () => toggle(one.name) });
-      const label = h("label", { title: one.name }, radio, s("svg", { width: 26, height: 12, viewBox: "0 -6 26 12", "aria-hidden": "true" }, sample(one.number)), isolate(one.name));
+      const box = h("input", { type: "checkbox", onchange: () => toggle(one.name) });
+      const label = h("label", { title: one.name }, box, s("svg", { width: 26, height: 12, viewBox: "0 -6 26 12", "aria-hidden": "true" }, sample(one.number)), isolate(one.name));
       const { best, from, to, edge, rates } = one, top = rates[best];
-      const cells = best < 0 ? [["none", "all rates diverged"], ["–"], ["–"]] : [
+      const cells = best < 0 ? [["none", "diverged at every rate"], ["–"], ["–"]] : [
         [rateText(top.rate), edge && `${edge} of the grid`],
-        [digits(top.mean), top.seeds > 1 ? `${digits(top.low)} to ${digits(top.high)}` : ""],
+        [digits(top.mean), top.seeds > 1 && `${digits(top.low)} to ${digits(top.high)}`],
         from === to ? [rateText(top.rate), "this rate alone"] : [`${rateText(rates[from].rate)} to ${rateText(rates[to].rate)}`, `a factor of ${short(Number((rates[to].rate / rates[from].rate).toPrecision(2)))}`]];
-      return { radio, box, row: h("tr", {}, h("th", { scope: "row" }, label), cells.map(([value, more]) => h("td", {}, value, more && h("small", {}, more))), h("td", {}, box)) };
+      return { box, row: h("tr", {}, h("th", { scope: "row" }, label), cells.map(([value, more], k) => h("td", {}, value, more && h("small", { class: k ? null : "warm" }, more)))) };
     }
     const sample = (number) => [s("path", { d: "M0 0h26", style: `stroke: ${colourOf(number)}`, "stroke-width": 2 }), s("path", { d: `M13 0${shapeOf(number)}`, style: `fill: ${colourOf(number)}` })];
 
@@ -219,7 +218,7 @@ export default {
 
     /** A path is made again only if its numbers or its axes have changed. */
     function lay(node, values, where, make) {
-      if (node.laid?.values === values && node.laid.where === where) return;
+      if (node.laid && node.laid.values === values && node.laid.where === where) return;
       node.laid = { values, where };
       node.setAttribute("d", values ? make() : "");
     }
@@ -286,7 +285,8 @@ export default {
       const { rates, best: top } = one, said = sentences(one, at, get("_measure"), get("_first")), words = one.name + said.join(" ");
       rate.input.max = String(rates.length - 1);
       rate.set(at);
-      best.disabled = top < 0 || at === top;
+      optimizer.selectedIndex = one.number;
+      best.setAttribute("aria-disabled", String(top < 0 || at === top));
       smoothing.set(get("smoothing"));
       compare.value = get("compare");
       for (const { input, name } of ticks) input.checked = get(name);
@@ -294,22 +294,23 @@ export default {
         now.replaceChildren(h("strong", {}, isolate(one.name), said[0]), ` ${said.slice(1).join(" ")}`);
         now.dataset.said = words;
       }
-      plan.rows.forEach(({ radio, box, row }, i) => {
-        radio.checked = optimizers[i] === one;
+      plan.rows.forEach(({ box, row }, i) => {
         box.checked = shown.includes(optimizers[i]);
         box.disabled = optimizers[i] === one;
         row.classList.toggle("off", !box.checked);
+        row.setAttribute("aria-current", String(optimizers[i] === one));
       });
       const many = rates.some((r) => r.seeds > 1), measure = get("_measure") === "validation" ? "the last validation loss" : "the mean over the last tenth of the training losses";
       const keyed = [`Final loss: ${measure}.`, many ? "Line: the mean over seeds; band: from the lowest to the highest; dots: the seeds." : "", `Valley: the rates around the best whose loss is at most ${NEAR * 100} % above it.`,
         "Cross: a seed that diverged.", shown.some((o) => o.rates.some((r) => r.high > plan.y.high)) ? "Arrow: a seed that ended above the picture." : "",
+        get("compare") === "rates" && rates.length > 1 ? "Faint: the other rates, the smaller ones dotted." : "",
         one.runs[at].curves.validation ? "Dashed: validation." : "", get("smoothing") ? "Training curves are smoothed." : ""].filter(Boolean).join(" ");
       if (key.textContent !== keyed) key.textContent = keyed;
-      all(one, at);
+      tell(one, at);
     }
 
     /** The numbers of every rate of the chosen optimizer. */
-    function all(one, at) {
+    function tell(one, at) {
       if (numbers.of !== one) {
         numbers.of = one;
         about.replaceChildren("All rates of ", isolate(one.name), " in numbers");
@@ -317,7 +318,7 @@ export default {
         numbers.replaceChildren(h("thead", {}, h("tr", {}, ["rate", "mean", "lowest", "highest", "place", "diverged at"].map((said) => h("th", { scope: "col" }, said)))),
           h("tbody", {}, one.rates.map((r) => h("tr", {}, h("th", { scope: "row" }, rateText(r.rate)), cell(r.mean), cell(r.low), cell(r.high), h("td", {}, String(r.place ?? "–")), h("td", {}, r.lost.join(", ") || "–")))));
       }
-      [...numbers.tBodies[0].rows].forEach((row, i) => (i === at ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current")));
+      [...numbers.tBodies[0].rows].forEach((row, i) => row.setAttribute("aria-current", String(i === at)));
     }
 
     // ------------------------------------------------------------ dragging in the valley
@@ -341,11 +342,11 @@ export default {
     function picture() {
       const copy = /** @type {SVGElement} */ (svg.cloneNode(true)), shown = visible(), one = chosen(), under = plan.height + 6;
       for (const node of copy.querySelectorAll(".ground, [style*='display: none']")) node.remove();
-      shown.forEach(({ name, number, best, rates }, n) => {
+      shown.forEach((other, n) => {
+        const { name, number, best, rates } = other, drawn = other === one ? `, drawn: rate ${rateText(rates[nearest(rates, get("rate"))].rate)}` : "";
         copy.append(s("g", { transform: `translate(${LEFT} ${under + 20 * n})` }, sample(number),
-          s("text", { x: 34, y: 4, class: "tick" }, name + (best < 0 ? "" : `, best rate ${rateText(rates[best].rate)}`) + (o(name) ? `; drawn on the left: ${rateText(one.rates[nearest(one.rates, get("rate"))].rate)}` : ""))));
+          s("text", { x: 34, y: 4, class: "tick" }, name + (best < 0 ? "" : `, best rate ${rateText(rates[best].rate)}`) + drawn)));
       });
-      function o(name) { return name === one.name; }
       copy.setAttribute("viewBox", `0 0 ${width} ${under + 20 * shown.length}`);
       return copy;
     }
