@@ -1,4 +1,5 @@
-"""The figures of the book: curves, a number for each head of a model, how optimizers fare.
+"""The figures of the book: curves and bars, a number for each head of a model, how losses and
+optimizers fare.
 
 Each function returns a matplotlib figure, or draws into `ax`, a panel of `panels(...)`:
 
@@ -11,7 +12,19 @@ dark one.
 
 from underglass.plots.heads import heads, two_halves
 from underglass.plots.lines import curves
+from underglass.plots.losses import bars, reliability, seen
 from underglass.plots.optimizers import intervals, rates, valley
 from underglass.plots.style import panels
 
-__all__ = ["curves", "heads", "intervals", "panels", "rates", "two_halves", "valley"]
+__all__ = [
+    "bars",
+    "curves",
+    "heads",
+    "intervals",
+    "panels",
+    "rates",
+    "reliability",
+    "seen",
+    "two_halves",
+    "valley",
+]
