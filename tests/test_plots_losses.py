@@ -72,10 +72,11 @@ def test_seen_refuses_what_does_not_fit(strength):
 
 
 def test_figures_stand_on_any_page():
-    for figure in (
+    figures: list[Any] = [
         plots.bars(["a"], {"x": [1]}, x_label=""),
         plots.reliability({"m": metrics.reliability([0.9], [True])}),
         plots.seen(torch.eye(2), ["a", "b"]),
-    ):
+    ]
+    for figure in figures:
         assert figure.get_facecolor()[3] == 0 == figure.axes[0].get_facecolor()[3]
     assert mpl.rcParams["axes.facecolor"] != "none"  # the style is left as it was
