@@ -50,10 +50,10 @@ function show(number, digits = 4) {
   return format(number, digits);
 }
 
-/** The smallest round number that is at least `size`. */
+/** The smallest round number that is at least `size`; a quarter of it is round too. */
 function niceLimit(size) {
   const power = 10 ** Math.floor(Math.log10(size));
-  return [1, 2, 3, 5, 10].map((step) => step * power).find((limit) => limit >= size * 0.9999) ?? size;
+  return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((limit) => limit >= size * 0.9999) ?? size;
 }
 
 const label = (token) => (token.trim() === "" ? "␣" : token);
@@ -77,7 +77,7 @@ const write = (x, y, text, name = "", anchor = "start") => s("text", { x, y, cla
 /** The loss over the probability of the true token, where we are on it, and where we came from. */
 function drawCurve(svg, result, target, name, trail) {
   const { width, height, left, right, top, bottom } = PLOT, share = result.p[target];
-  const most = niceLimit(Math.max(3, 1.04 * result.loss, ...trail.map((one) => 1.04 * one.loss)));
+  const most = niceLimit(Math.max(4, 1.04 * result.loss, ...trail.map((one) => 1.04 * one.loss)));
   const x = (p) => left + p * (width - left - right), y = (loss) => height - bottom - (Math.min(loss, 1.2 * most) / most) * (height - top - bottom);
   const shapes = [];
   for (let i = 0; i <= 4; i++) {
@@ -87,7 +87,7 @@ function drawCurve(svg, result, target, name, trail) {
   }
   const points = [...CURVE, share].sort((a, b) => a - b).map((p) => [x(p), y(result.along(clamp(p, 1e-12, 1 - 1e-12)))]).filter(([, at]) => at >= top - 1);
   shapes.push(s("path", { d: `M${x(0)} ${y(result.entropy)}H${x(1)}`, class: "lowest" }),
-    write(x(1) - 3, y(result.entropy) - 4, "lowest: H(q)", "tick", "end"),
+    write(x(0) + 4, y(result.entropy) - 5, "lowest: H(q)", "tick"),
     s("path", { d: `M${points.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}`, class: "curve" }),
     ...trail.slice(0, -1).map((one) => s("circle", { cx: x(one.share), cy: y(one.loss), r: 3, class: "past" })),
     s("circle", { cx: x(share), cy: y(result.loss), r: 5.5, class: "dot" }),
@@ -137,9 +137,9 @@ export default {
       const element = h("div", { role: "row", class: "row", "data-token": i },
         h("div", { role: "rowheader", class: "name" }, h("label", { title: get("tokens")[i] }, choice, isolate(name))),
         h("div", { role: "cell", class: "cell logit" }, h("div", { class: "rail" }, input, push), numbers.logit),
-        h("div", { role: "cell", class: "cell" }, track, numbers.p),
-        h("div", { role: "cell", class: "cell small" }, numbers.q),
-        h("div", { role: "cell", class: "cell" }, h("div", { class: "track signed", "aria-hidden": "true" }, signed), numbers.gradient, arrow));
+        h("div", { role: "cell", class: "cell share" }, track, numbers.p),
+        h("div", { role: "cell", class: "cell goals" }, numbers.q),
+        h("div", { role: "cell", class: "cell gap" }, h("div", { class: "track signed", "aria-hidden": "true" }, signed), numbers.gradient, arrow));
       return { element, choice, input, push, bar, goal, signed, numbers, arrow };
     });
     const head = (title, formula, ...more) => h("div", { role: "columnheader" }, h("strong", {}, title), " ", h("span", { class: "formula" }, formula), ...more);
@@ -157,19 +157,18 @@ export default {
     const why = h("p", { class: "why" }), walk = h("p", { class: "walk" });
     const numbers = h("div", { class: "totals" },
       h("p", { class: "main" }, "cross-entropy ", h("span", { class: "formula" }, "−Σ q log p"), " = ", totals.loss, " nats"),
-      h("p", {}, "= ", totals.bits, " bits; perplexity ", h("span", { class: "formula" }, "eˡᵒˢˢ"), " = ", totals.perplexity),
+      h("p", {}, "= ", totals.bits, " bits; perplexity ", h("span", { class: "formula" }, "e", h("sup", {}, "loss")), " = ", totals.perplexity),
       h("div", { class: "stack", "aria-hidden": "true" }, parts.entropy, parts.divergence),
       h("p", {}, h("i", { class: "key entropy" }), "entropy ", h("span", { class: "formula" }, "H(q)"), " ", totals.entropy, " + ", h("i", { class: "key divergence" }), h("span", { class: "formula" }, "KL(q‖p)"), " ", totals.divergence),
-      h("p", {}, "lowest loss that any logits reach: ", totals.lowest), why);
+      h("p", {}, "lowest loss that any logits reach: ", totals.lowest), why, walk);
     const plot = s("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", class: "plot" });
     const status = h("div", { class: "ug-hidden", role: "status" });
     const view = h("div", { class: "ug ug-loss" }, h("h4", { class: "ug-title" }, "The loss of one next token"),
       h("p", { class: "ug-caption" }, "Move a logit, drag a probability, or choose another true token. The mark under a slider is where a step of gradient descent would take it."),
-      table, h("div", { class: "ug-bar" }, heat.element, smooth.element),
-      h("div", { class: "below" }, numbers, h("figure", { class: "picture" }, plot)),
-      h("div", { class: "ug-bar" }, h("button", { type: "button", class: "ug-primary", onclick: () => step(1) }, "Take a step"),
+      table, h("div", { class: "ug-bar" }, h("button", { type: "button", class: "ug-primary", onclick: () => step(1) }, "Take a step"),
         h("button", { type: "button", onclick: () => step(10) }, "Take 10"), rate.element),
-      walk,
+      h("div", { class: "ug-bar" }, heat.element, smooth.element),
+      h("div", { class: "below" }, numbers, h("figure", { class: "picture" }, plot)),
       h("div", { class: "ug-bar" }, h("button", { type: "button", onclick() { limit = 0; trail = []; save({ ...get("_start") }); draw(); } }, "Reset"), saveButton(picture, "loss")), status);
     el.append(view);
 
@@ -198,7 +197,7 @@ export default {
     function draw() {
       const state = read(), { logits, target, temperature } = state, result = lossOf(state), place = (z) => (z + limit) / (2 * limit);
       forget(state);
-      limit = Math.max(limit, niceLimit(Math.max(5, ...logits.map(Math.abs))));
+      limit = Math.max(limit, niceLimit(Math.max(6, ...logits.map(Math.abs))));
       rows.forEach((row, i) => {
         const z = logits[i], next = clamp(z - state.rate * result.gradient[i], -limit, limit), gap = result.gradient[i];
         row.choice.checked = i === target;
@@ -253,12 +252,13 @@ export default {
     function explain({ temperature, label_smoothing: smoothing, target }, { q }) {
       if (smoothing === 0) return "No logits reach it: the one of the true token would have to be infinitely far above the others.";
       const gap = temperature * Math.log(q[target] / q[target ? 0 : 1]);
+      if (smoothing === 1) return "It is reached where p = q: where all logits are the same. Which token is true no longer counts.";
       return `It is reached where p = q: where the true logit is ${show(gap, 2)} above all the others. Beyond that the loss rises again.`;
     }
 
     function tellWalk() {
       const losses = trail.map((one) => one.loss), count = losses.length - 1;
-      walk.textContent = count < 1 ? "" : `Loss after ${count} step${count === 1 ? "" : "s"}: ${losses.length > LAST ? "… → " : ""}${losses.slice(-LAST).map((loss) => show(loss)).join(" → ")}`;
+      walk.textContent = count < 1 ? "No step taken yet." : `Loss after ${count} step${count === 1 ? "" : "s"}: ${losses.length > LAST ? "… → " : ""}${losses.slice(-LAST).map((loss) => show(loss)).join(" → ")}${trail.at(-1).logits.some((z) => Math.abs(z) === LARGEST) ? `; logits stop at ±${LARGEST}` : ""}`;
     }
 
     /** The table and the curve as one drawing. */
