@@ -6,11 +6,13 @@ const SAYS = {
   similarity: "Cosine of every text of a (rows) with every text of b (columns). Those that belong together lie on the diagonal.",
   probabilities: { rows: "Each row adds up to 1: which b belongs to this a? What the loss asks for is a 1 on the diagonal.",
     columns: "Each column adds up to 1: which a belongs to this b? What the loss asks for is a 1 on the diagonal." },
-  pull: "∂loss/∂s of each pair: the loss pulls together where it is negative, and pushes apart where it is positive.",
+  pull: "∂loss/∂s of each pair, both directions together: the loss pulls together where it is negative, and pushes apart where it is positive.",
 };
 const COLOURS = 100; // steps of a scale, on either side of zero
-const TOP = 30, FOOT = 54, BARS = 58; // room around the cells: numbers of columns, their losses, losses of rows
-const ROOMY = 430, LABELS = 118; // from this width on there is room for words beside the rows
+const TOP = 30, FOOT = 88, BARS = 58; // room around the cells: numbers of columns, their losses and the scale, losses of rows
+const LABELS = 112, READABLE = 11; // pixels for the beginning of a text, and the lowest row that has one
+const SWATCHES = 41;
+const MISTAKE = "The positive is missing from the sum, so that the diagonal is no probability: it can be above 1, and the loss below 0. It has no lower end.";
 
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 
@@ -63,9 +65,20 @@ function show(number, digits = 4) {
   if (size >= 1e5 || (size > 0 && size < 0.5 * 10 ** -digits)) return number.toExponential(size < 1 ? 0 : 2).replaceAll("-", "−");
   return format(number, digits);
 }
-const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.01 ? 1 : 0)} %`;
+const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.01 ? 1 : 0)}\u00a0%`;
 const label = (text) => (text.trim() === "" ? "␣" : text);
 const shorter = (text, most) => ([...text].length > most ? `${[...text].slice(0, most - 1).join("").trimEnd()}…` : text);
+
+/** What the loss does with a pair, in words. `strength`: its share of the largest pull there can be. */
+function verdict(own, strength) {
+  const size = Math.abs(strength);
+  if (own) {
+    if (size < 0.02) return "These two belong together, and the loss hardly pulls any more: each finds the other.";
+    return `These two belong together: the loss pulls them together${size > 0.5 ? ", hard" : ""}.`;
+  }
+  if (size < 0.005) return "These two do not belong together, and the loss hardly pushes: nobody takes the one for the other’s partner.";
+  return `These two do not belong together: the loss pushes them apart${size > 0.25 ? ", hard" : ""}.`;
+}
 
 /** Write a number where it is read, and all its digits beside it. */
 function put(node, number, digits) {
@@ -86,13 +99,13 @@ export default {
 
     // ------------------------------------------------------------ controls
     const choices = (about, trait, options) => {
-      const buttons = Object.entries(options).map(([value, text]) => h("button", { type: "button", "data-choice": value, onclick() { save({ [trait]: value }); } }, isolate(text)));
+      const buttons = options.map(([value, text]) => h("button", { type: "button", "data-choice": value, onclick() { save({ [trait]: value }); } }, isolate(text)));
       const set = () => { for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.choice === get(trait))); };
       return { element: h("div", { role: "group", class: "choices", "aria-label": about }, buttons), set };
     };
-    const sets = choices("embeddings", "shown", Object.fromEntries(names.map((name) => [name, name])));
-    const views = choices("what the colours show", "view", VIEWS);
-    const directions = choices("who looks for whom", "direction", { rows: "a looks for b", columns: "b looks for a" });
+    const sets = choices("embeddings", "shown", names.map((name) => [name, name]));
+    const views = choices("what the colours show", "view", Object.entries(VIEWS));
+    const directions = choices("who looks for whom", "direction", [["rows", "a looks for b"], ["columns", "b looks for a"]]);
     const heat = slider("temperature T", { min: -2, max: Math.log10(2), step: 0.01, value: 0, show: (x) => format(10 ** x, 3), oninput: (x) => save({ temperature: Number((10 ** x).toPrecision(3)) }) });
     const leave = h("input", { type: "checkbox", onchange() { save({ leave_out: leave.checked }); } });
     if (size < 2) leave.disabled = true;
@@ -100,20 +113,21 @@ export default {
     // ------------------------------------------------------------ the matrix and the words beside it
     const ground = s("g", { "aria-hidden": "true" }), cells = s("g", {}), marks = s("g", {});
     const matrix = s("g", { tabindex: 0, role: "application", "aria-roledescription": "matrix", class: "matrix" }, cells, marks);
-    const bars = s("g", { "aria-hidden": "true" });
-    const svg = s("svg", { role: "group", "aria-label": "Contrastive map", class: "plot" }, ground, bars, matrix);
+    const bars = s("g", { "aria-hidden": "true" }), key = s("g", { "aria-hidden": "true" });
+    const svg = s("svg", { role: "group", "aria-label": "Contrastive map", class: "plot" }, ground, bars, key, matrix);
     const said = (kind) => h("b", { "data-number": kind });
     const totals = { loss: said("loss"), a: said("loss-a"), b: said("loss-b"), none: said("none") };
     const retrieval = { a: said("found-a"), b: said("found-b") };
     const numbers = { similarity: said("similarity"), probability: said("probability"), pull: said("pull"), line: said("line") };
     const texts = { row: h("p", { class: "verse" }), column: h("p", { class: "verse" }) };
-    const caption = h("p", { class: "says" }), probabilityName = h("dt", {}), lineName = h("dt", {}), words = h("p", { class: "words" }), hardest = h("p", { class: "words" });
+    const caption = h("p", { class: "says" }), wrong = h("p", { class: "wrong" }), probabilityName = h("dt", {}), lineName = h("dt", {}), words = h("p", { class: "words" }), hardest = h("p", { class: "words" });
     const row = (name, value) => [typeof name === "string" ? h("dt", {}, name) : name, h("dd", {}, value)];
+    const chance = h("span", {}), visit = (text, where) => h("button", { type: "button", onclick() { const to = where(); if (to) save(to); } }, text);
     const panel = h("div", { class: "panel" },
-      h("p", { class: "main" }, "loss ", totals.loss), h("p", {}, "a looks for b ", totals.a, ", b for a ", totals.b, "; where nothing is told apart, log ", String(size), " = ", totals.none),
-      h("p", {}, "found: a’s partner ", retrieval.a, ", b’s partner ", retrieval.b),
+      h("p", { class: "main" }, "loss ", totals.loss), h("p", {}, "the mean of a looks for b, ", totals.a, ", and b looks for a, ", totals.b, ". Where nothing is told apart it is ", chance, " = ", totals.none, "."),
+      wrong, h("p", {}, "a finds its b: ", retrieval.a, h("br"), "b finds its a: ", retrieval.b),
       h("div", { class: "pair" }, texts.row, texts.column), h("dl", {}, row("similarity s", numbers.similarity), row(probabilityName, numbers.probability), row("pull ∂loss/∂s", numbers.pull), row(lineName, numbers.line)),
-      words, hardest);
+      words, hardest, h("div", { class: "ug-bar" }, visit("Partner", () => partner()), visit("Hardest negative", () => hardestOf(...line())?.cell)));
     const status = h("div", { class: "ug-hidden", role: "status" });
     const place = h("div", { class: "place" }, svg);
     const view = h("div", { class: "ug ug-contrast" }, h("h4", { class: "ug-title" }, "A batch of pairs, as a contrastive loss sees it"),
@@ -121,7 +135,7 @@ export default {
       h("div", { class: "ug-bar" }, names.length > 1 ? sets.element : null, views.element, directions.element),
       h("div", { class: "ug-bar" }, heat.element, h("label", {}, leave, "leave the positive out of the denominator (a mistake)")), caption,
       h("div", { class: "both" }, place, panel), h("div", { class: "ug-bar" },
-        h("button", { type: "button", onclick: () => save({ view: "similarity", direction: "rows", leave_out: false, ...get("_start") }) }, "Reset"), saveButton(() => svg, "contrastive-map")), status);
+        h("button", { type: "button", onclick: () => save({ ...get("_start") }) }, "Reset"), saveButton(() => svg, "contrastive-map")), status);
     el.append(view);
 
     // ------------------------------------------------------------ drawing
@@ -132,14 +146,15 @@ export default {
     };
 
     function layout() {
-      const words = width >= ROOMY, from = words ? LABELS : 30, cell = Math.min(54, (width - from - BARS) / size);
-      const side = cell * size, height = TOP + side + FOOT, every = cell >= 11 ? 1 : Math.ceil(11 / cell);
+      const fits = (from) => Math.min(54, (width - from - BARS) / size), told = left.some((text, i) => text !== `a${i + 1}`);
+      const words = told && width >= 430 && fits(LABELS) >= READABLE, from = words ? LABELS : 30, cell = fits(from);
+      const side = cell * size, height = TOP + side + FOOT, every = cell >= READABLE ? 1 : Math.ceil(2 * READABLE / cell);
       svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       const at = (i) => i * cell, shapes = [];
       for (let i = 0; i < size; i += every) {
         const number = String(i + 1), middle = at(i) + cell / 2 + 4;
         shapes.push(write(from + at(i) + cell / 2, TOP - 5, number, "tick", "middle"), write(from - 5, TOP + middle, number, "tick", "end"));
-        if (words && cell >= 11) shapes.push(write(2, TOP + middle, shorter(left[i], 14), "tick word"));
+        if (words) shapes.push(write(2, TOP + middle, shorter(left[i], 12), "tick word"));
       }
       shapes.push(write(from + side / 2, TOP - 18, "b →", "tick", "middle"), write(from - 5, TOP - 5, "a ↓", "tick", "end"),
         write(from + side + 6, TOP - 5, "loss", "tick"), write(from - 5, TOP + side + 16, "loss", "tick", "end"));
@@ -185,22 +200,25 @@ export default {
         const colour = scale[COLOURS + Math.round(COLOURS * clamp(values[i] / most, -1, 1))];
         if (plan.drawn[i] !== colour) plan.rects[i].setAttribute("fill", css((plan.drawn[i] = colour)));
         if (plan.digits.length) {
-          plan.digits[i].textContent = show(values[i], 2);
+          plan.digits[i].textContent = Math.abs(values[i]) < 1000 ? format(values[i], 2) : show(values[i], 2);
           plan.digits[i].style.fill = inkOn(colour);
         }
       }
       drawBars();
+      drawScale(kind, most, scale);
       for (const one of [sets, views, directions]) one.set();
       heat.set(Math.log10(temperature));
       leave.checked = get("leave_out");
       caption.textContent = kind === "probabilities" ? SAYS.probabilities[direction] : SAYS[kind];
+      wrong.textContent = get("leave_out") ? MISTAKE : "";
+      chance.textContent = `log ${get("leave_out") ? size - 1 : size}`;
       put(totals.loss, result.loss);
       put(totals.a, result.a);
       put(totals.b, result.b);
       put(totals.none, Math.log(get("leave_out") ? size - 1 : size));
       for (const [side, found] of [["a", result.foundRows], ["b", result.foundColumns]]) {
         const count = found.filter(Boolean).length;
-        retrieval[side].textContent = `${count} of ${size} (${percent(count / size)})`;
+        retrieval[side].textContent = `${count} of ${size}, ${percent(count / size)}`;
         retrieval[side].dataset.value = String(count / size);
       }
       tell();
@@ -208,33 +226,52 @@ export default {
 
     /** The loss of each row and column, as bars beside them. */
     function drawBars() {
-      const { from, cell, side, at } = plan, most = Math.max(...result.rows.losses, ...result.columns.losses, Math.log(size), 1e-9);
-      const shapes = [], thick = Math.max(1, cell * 0.7), room = BARS - 34, tall = FOOT - 30;
+      const { from, cell, side, at } = plan, most = Math.max(...result.rows.losses, ...result.columns.losses, 0.1);
+      const shapes = [], thick = Math.max(1, cell * 0.7), room = BARS - 34, tall = 28;
       for (let i = 0; i < size; i++) {
         const [a, b] = [result.rows.losses[i], result.columns.losses[i]].map((loss) => Math.max(0, loss) / most);
         shapes.push(s("rect", { x: from + side + 4, y: TOP + at(i) + (cell - thick) / 2, width: a * room, height: thick, class: "bar" }),
           s("rect", { x: from + at(i) + (cell - thick) / 2, y: TOP + side + 4, width: thick, height: b * tall, class: "bar" }));
-        if (cell >= 11) shapes.push(write(width - (width - from - side) + 6 + a * room, TOP + at(i) + cell / 2 + 4, show(result.rows.losses[i], 2), "tick"));
+        if (cell >= READABLE) shapes.push(write(from + side + 6 + a * room, TOP + at(i) + cell / 2 + 4, format(result.rows.losses[i], 2), "tick"));
       }
       bars.replaceChildren(...shapes);
     }
 
+    /** What the colours mean. */
+    function drawScale(kind, most, scale) {
+      const { from, side } = plan, y = TOP + side + 46, wide = Math.max(side, 150), low = kind === "probabilities" ? 0 : -1, shapes = [];
+      for (let i = 0; i < SWATCHES; i++) {
+        const value = low + ((1 - low) * i) / (SWATCHES - 1);
+        shapes.push(s("rect", { x: from + (i * wide) / SWATCHES, y, width: wide / SWATCHES + 0.3, height: 9, fill: css(scale[COLOURS + Math.round(COLOURS * value)]) }));
+      }
+      const [start, end] = kind === "pull" ? ["pulled together", "pushed apart"] : ["", ""];
+      shapes.push(s("rect", { x: from, y, width: wide, height: 9, class: "frame" }), write(from, y + 22, show(low * most, 2), "tick"), write(from + wide, y + 22, show(most, 2), "tick", "end"),
+        write(from, y + 34, start, "tick"), write(from + wide, y + 34, end, "tick", "end"));
+      if (low < 0) shapes.push(write(from + wide / 2, y + 22, "0", "tick", "middle"));
+      key.replaceChildren(...shapes);
+    }
+
+    const here = () => hover ?? { row: get("row"), column: get("column") };
+    /** The row or column that looks for its partner, and whether it is a row. */
+    const line = () => (get("direction") === "rows" ? [here().row, true] : [here().column, false]);
+    const partner = () => ({ row: line()[0], column: line()[0] });
+
     /** The cell that is pointed at, or else the one that is kept. */
     function tell() {
-      const { row, column } = hover ?? { row: get("row"), column: get("column") }, at = row * size + column, own = row === column;
-      const rows = get("direction") === "rows", line = rows ? row : column, { from, cell, side } = plan;
+      const { row, column } = here(), at = row * size + column, own = row === column, [i, rows] = line(), { from, cell, side } = plan;
       const name = (side, i) => `${side}${i + 1}`, similarity = result.s[at], share = result.line.shares[at], pull = result.pull[at];
-      texts.row.replaceChildren(h("strong", {}, name("a", row)), " ", isolate(left[row]));
-      texts.column.replaceChildren(h("strong", {}, name("b", column)), " ", isolate(right[column]));
+      const verse = (node, said, text) => node.replaceChildren(h("strong", {}, said), ...(text === said ? [] : [" ", isolate(text)]));
+      verse(texts.row, name("a", row), left[row]);
+      verse(texts.column, name("b", column), right[column]);
       put(numbers.similarity, similarity);
       put(numbers.probability, share);
       put(numbers.pull, pull);
-      put(numbers.line, result.line.losses[line]);
+      put(numbers.line, result.line.losses[i]);
       probabilityName.textContent = rows ? `probability of ${name("b", column)} for ${name("a", row)}` : `probability of ${name("a", row)} for ${name("b", column)}`;
-      lineName.textContent = `loss of ${name(rows ? "a" : "b", line)}`;
-      words.textContent = `${own ? "These two belong together: the loss pulls them together." : "These two do not belong together: the loss pushes them apart."} A similarity higher by 0.01 changes the loss by about ${show(pull / 100, 5)}.`;
-      const other = hardestOf(line, rows);
-      hardest.textContent = other === null ? "There is nothing to tell it apart from." : `The hardest negative of ${name(rows ? "a" : "b", line)} is ${name(rows ? "b" : "a", other.index)} (similarity ${show(result.s[other.at], 2)}): it takes ${percent(other.share)} of the push on the negatives.`;
+      lineName.textContent = `loss of ${name(rows ? "a" : "b", i)}`;
+      words.textContent = `${verdict(own, pull * size * get("temperature"))} A similarity higher by 0.01 changes the loss by about ${show(pull / 100, 5)}.`;
+      const other = hardestOf(i, rows);
+      hardest.textContent = other ? `The hardest negative of ${name(rows ? "a" : "b", i)} is ${name(rows ? "b" : "a", other.index)} (similarity ${format(result.s[other.at])}): it takes ${percent(other.share)} of the push on the negatives.` : "There is no other to tell it apart from.";
       const box = (x, y, w, high, kind) => s("rect", { x: from + x, y: TOP + y, width: w, height: high, class: kind });
       marks.replaceChildren(box(0, row * cell, side, cell, "band"), box(column * cell, 0, cell, side, "band"),
         ...(other ? [box((other.at % size) * cell, Math.floor(other.at / size) * cell, cell, cell, "hardest")] : []),
@@ -247,11 +284,12 @@ export default {
     }
 
     /** Among those that do not belong to this row (or column), the most similar, and its share of the push. */
-    function hardestOf(line, rows) {
-      const at = (k) => (rows ? line * size + k : k * size + line), others = Array.from({ length: size }, (_, k) => k).filter((k) => k !== line);
+    function hardestOf(i, rows) {
+      const at = (k) => (rows ? i * size + k : k * size + i), others = Array.from({ length: size }, (_, k) => k).filter((k) => k !== i);
       if (!others.length) return null;
-      const index = others.reduce((best, k) => (result.s[at(k)] > result.s[at(best)] ? k : best)), all = others.reduce((total, k) => total + Math.exp((result.s[at(k)] - result.s[at(index)]) / get("temperature")), 0);
-      return { index, at: at(index), share: 1 / all };
+      const index = others.reduce((best, k) => (result.s[at(k)] > result.s[at(best)] ? k : best));
+      const all = others.reduce((total, k) => total + Math.exp((result.s[at(k)] - result.s[at(index)]) / get("temperature")), 0);
+      return { index, at: at(index), share: 1 / all, cell: rows ? { row: i, column: index } : { row: index, column: i } };
     }
 
     const recolour = () => { colours(); plan.drawn = []; draw(); };

@@ -79,7 +79,15 @@ class ContrastiveMap(Widget):
     ) -> None:
         tables = _similarities(embeddings)
         names, size = list(tables), len(next(iter(tables.values())))
-        start = {"temperature": _check_temperature(temperature), "shown": names[0]}
+        start = {
+            "temperature": _check_temperature(temperature),
+            "view": VIEWS[0],
+            "direction": DIRECTIONS[0],
+            "row": 0,
+            "column": 0,
+            "shown": names[0],
+            "leave_out": False,
+        }
         super().__init__(
             **start,
             _names=names,
@@ -104,6 +112,12 @@ class ContrastiveMap(Widget):
     def _valid_shown(self, proposal: dict) -> str:
         if self._names and proposal["value"] not in self._names:
             raise ValueError(f"shown={proposal['value']!r}, expected one of {self._names}")
+        return proposal["value"]
+
+    @traitlets.validate("leave_out")
+    def _valid_leave_out(self, proposal: dict) -> bool:
+        if proposal["value"] and self._labels and len(self._labels[0]) == 1:
+            raise ValueError("leave_out=True, expected False: one pair has nothing else to sum")
         return proposal["value"]
 
     def _summary(self) -> str:
