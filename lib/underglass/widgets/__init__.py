@@ -1,18 +1,21 @@
 """The widgets of the course: pictures that a reader can touch, live or in a static page.
 
-Each is an `anywidget` that carries its data in its state and computes in the browser.
+Each is an `anywidget` that carries its data in its state and computes in the browser. `surface`
+gives the losses over which `OptimizerRace` runs.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from underglass.widgets.attention_steps import AttentionSteps
     from underglass.widgets.attention_view import AttentionView
     from underglass.widgets.contrastive_map import ContrastiveMap
     from underglass.widgets.loss_explorer import LossExplorer
+    from underglass.widgets.optimizer_race import OptimizerRace
     from underglass.widgets.position_view import PositionView
     from underglass.widgets.rate_finder import RateFinder
+    from underglass.widgets.surfaces import Surface, surface
     from underglass.widgets.training_curves import TrainingCurves
 
 __all__ = [
@@ -20,9 +23,12 @@ __all__ = [
     "AttentionView",
     "ContrastiveMap",
     "LossExplorer",
+    "OptimizerRace",
     "PositionView",
     "RateFinder",
+    "Surface",
     "TrainingCurves",
+    "surface",
 ]
 
 _MODULES = {
@@ -30,13 +36,16 @@ _MODULES = {
     "AttentionView": "attention_view",
     "ContrastiveMap": "contrastive_map",
     "LossExplorer": "loss_explorer",
+    "OptimizerRace": "optimizer_race",
     "PositionView": "position_view",
     "RateFinder": "rate_finder",
+    "Surface": "surfaces",
     "TrainingCurves": "training_curves",
+    "surface": "surfaces",
 }
 
 
-def __getattr__(name: str) -> type:
+def __getattr__(name: str) -> Any:
     """Import a widget when it is first asked for, so that one widget does not load them all."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
