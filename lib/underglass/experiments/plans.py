@@ -1,6 +1,6 @@
 """The experiments that are recorded: which recipes, under which seeds."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from underglass.experiments.recipe import Recipe, task
@@ -65,4 +65,63 @@ def optimizer_rates() -> Plan:
     return Plan("optimizer_rates", ABOUT_RATES.replace("\n", " "), recipes, seeds=(0, 1, 2))
 
 
-PLANS = {plan.name: plan for plan in (optimizer_rates(),)}
+# The rate of each optimizer in `optimizer_effects`: the best of a few on seeds 100 and 101.
+OWN_RATE = {"AdamW": 0.002, "momentum": 0.1, "Lion": 0.0005, "Muon": 0.01}
+TIMES = 4  # so much higher is the rate at which warm-up and clipping are tried once more
+ABOUT_EFFECTS = """\
+The small GPT on the speeches, trained as usual (the baseline: AdamW with a decay of 0.1, batches of
+8 windows, 400 steps, a warm-up of 40, then a cosine down to 0, gradients clipped to 1), and with
+one thing changed at a time; some changes also at 4 times the rate. Loss and validation loss are
+rounded to 5 significant digits, the gradient's norm (before clipping) to 3."""
+
+
+def optimizer_effects() -> Plan:
+    """What each part of the usual recipe does, on seeds that had no say in its rate."""
+    rate = OWN_RATE["AdamW"]
+    baseline = Recipe(
+        "AdamW",
+        rate,
+        steps=400,
+        options={"weight_decay": 0.1},
+        schedule="cosine",
+        warmup_steps=40,
+        max_norm=1.0,
+        validate_every=100,
+    )
+    unlike = {
+        "baseline": {},
+        "no warm-up": {"warmup_steps": 0},
+        "no clipping": {"max_norm": None},
+        "no bias correction": {"options": {"weight_decay": 0.1, "bias_correction": False}},
+    }
+    high = {change: own | {"rate": rate * TIMES} for change, own in unlike.items()}
+    unlike |= {
+        "no decay of the rate": {"schedule": "constant"},
+        "no weight decay": {"options": {"weight_decay": 0.0}},
+        "L2 instead of decay": {"optimizer": "Adam"},
+        "momentum": {"optimizer": "momentum", "rate": OWN_RATE["momentum"], "options": {}},
+        "Lion": {"optimizer": "Lion", "rate": OWN_RATE["Lion"]},
+        "Muon": {"optimizer": "Muon", "rate": OWN_RATE["Muon"]},
+        "batches of 2": {"rows": 2},
+        "batches of 2, as many tokens": {"rows": 2} | _length(1600),
+        "batches of 32": {"rows": 32},
+        "batches of 32, as many tokens": {"rows": 32} | _length(100),
+    }
+    pairs = [(1, change, own) for change, own in unlike.items()]
+    pairs += [(TIMES, change, own) for change, own in high.items()]
+    recipes = [(times, change, replace(baseline, **own)) for times, change, own in pairs]
+    return Plan(
+        "optimizer_effects",
+        ABOUT_EFFECTS.replace("\n", " "),
+        tuple(({"change": c, "times": t, "rate": r.rate}, r) for t, c, r in recipes),
+        seeds=(10, 11, 12, 13, 14),
+        keeps=("loss", "gradient_norm", "validation_loss"),
+    )
+
+
+def _length(steps: int) -> dict[str, int]:
+    """A run of so many steps, with warm-up and validations at the same places of it."""
+    return {"steps": steps, "warmup_steps": steps // 10, "validate_every": steps // 4}
+
+
+PLANS = {plan.name: plan for plan in (optimizer_rates(), optimizer_effects())}
