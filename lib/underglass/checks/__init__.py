@@ -2,3 +2,4 @@
 
 from underglass.checks import attention as attention
 from underglass.checks import losses as losses
+from underglass.checks import optimizers as optimizers
