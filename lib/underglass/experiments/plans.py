@@ -66,7 +66,7 @@ def optimizer_rates() -> Plan:
 
 
 # The rate of each optimizer in `optimizer_effects`: the best of a few on seeds 100 and 101.
-OWN_RATE = {"AdamW": 0.002, "momentum": 0.1, "Lion": 0.0005, "Muon": 0.01}
+OWN_RATE = {"AdamW": 0.002, "momentum": 0.2, "Lion": 0.0003, "Muon": 0.01}
 TIMES = 4  # so much higher is the rate at which warm-up and clipping are tried once more
 ABOUT_EFFECTS = """\
 The small GPT on the speeches, trained as usual (the baseline: AdamW with a decay of 0.1, batches of
