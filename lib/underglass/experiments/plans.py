@@ -65,7 +65,7 @@ def optimizer_rates() -> Plan:
     return Plan("optimizer_rates", ABOUT_RATES.replace("\n", " "), recipes, seeds=(0, 1, 2))
 
 
-# The rate of each optimizer in `optimizer_effects`: the best of a few on seeds 100 and 101.
+# The rate of each optimizer in `optimizer_effects`: the best of a few, tried on seed 100.
 OWN_RATE = {"AdamW": 0.002, "momentum": 0.2, "Lion": 0.0003, "Muon": 0.01}
 TIMES = 4  # so much higher is the rate at which warm-up and clipping are tried once more
 ABOUT_EFFECTS = """\
