@@ -316,7 +316,7 @@ def test_too_fast_a_rate_overshoots(show):
 @pytest.mark.browser
 def test_smoothed_descent_ends_at_the_lowest_loss(show):
     page = show(made(label_smoothing=0.1, rate=10.0))
-    assert "No logits reach it" not in page.locator(".why").inner_text()
+    assert "No finite logits" not in page.locator(".why").inner_text()
     gap = number(re.findall(r"is (\S+) above", page.locator(".why").inner_text())[0])
     for _ in range(20):
         page.get_by_role("button", name="Take 10").click()
@@ -332,7 +332,7 @@ def test_smoothed_descent_ends_at_the_lowest_loss(show):
 @pytest.mark.parametrize(
     ("smoothing", "words"),
     [
-        (0.0, "No logits reach it"),
+        (0.0, "No finite logits reach it"),
         (0.1, "is 3.83 above all the others"),  # log(0.92 / 0.02)
         (1.0, "where all logits are the same"),
     ],

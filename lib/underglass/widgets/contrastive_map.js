@@ -6,11 +6,13 @@ const SAYS = {
   similarity: "Cosine of every text of a (rows) with every text of b (columns). Those that belong together lie on the diagonal.",
   probabilities: { rows: "Each row adds up to 1: which b belongs to this a? What the loss asks for is a 1 on the diagonal.",
     columns: "Each column adds up to 1: which a belongs to this b? What the loss asks for is a 1 on the diagonal." },
+  mistaken: { rows: "The negatives of each row add up to 1; its positive, on the diagonal, is not part of the sum.",
+    columns: "The negatives of each column add up to 1; its positive, on the diagonal, is not part of the sum." },
   pull: "∂loss/∂s of each pair, both directions together: the loss pulls together where it is negative, and pushes apart where it is positive.",
 };
 const COLOURS = 100; // steps of a scale, on either side of zero
 const TOP = 30, FOOT = 88, BARS = 58; // room around the cells: numbers of columns, their losses and the scale, losses of rows
-const LABELS = 112, READABLE = 11; // pixels for the beginning of a text, and the lowest row that has one
+const LABELS = 112, SHORT = 12, READABLE = 11; // pixels for the beginning of a text, its letters, and the lowest row that has one
 const SWATCHES = 41;
 const MISTAKE = "The positive is missing from the sum, so that the diagonal is no probability: it can be above 1, and the loss below 0. It has no lower end.";
 
@@ -95,7 +97,7 @@ export default {
     const save = (changes) => { model.set(changes); model.save_changes(); };
     const names = get("_names"), [left, right] = get("_labels").map((texts) => texts.map(label)), size = left.length;
     const tables = unpack(get("_similarities"), names.length);
-    let width = 440, plan = null, hover = null, result = null, spoken = 0, first = true, fills = {};
+    let width = 440, plan = null, hover = null, result = null, spoken = 0, known = null, fills = {};
 
     // ------------------------------------------------------------ controls
     const choices = (about, trait, options) => {
@@ -135,7 +137,7 @@ export default {
       h("div", { class: "ug-bar" }, names.length > 1 ? sets.element : null, views.element, directions.element),
       h("div", { class: "ug-bar" }, heat.element, h("label", {}, leave, "leave the positive out of the denominator (a mistake)")), caption,
       h("div", { class: "both" }, place, panel), h("div", { class: "ug-bar" },
-        h("button", { type: "button", onclick: () => save({ ...get("_start") }) }, "Reset"), saveButton(() => svg, "contrastive-map")), status);
+        h("button", { type: "button", onclick: () => save({ ...get("_start") }) }, "Reset"), saveButton(picture, "contrastive-map")), status);
     el.append(view);
 
     // ------------------------------------------------------------ drawing
@@ -146,15 +148,15 @@ export default {
     };
 
     function layout() {
-      const fits = (from) => Math.min(54, (width - from - BARS) / size), told = left.some((text, i) => text !== `a${i + 1}`);
-      const words = told && width >= 430 && fits(LABELS) >= READABLE, from = words ? LABELS : 30, cell = fits(from);
+      const fits = (from) => Math.min(54, (width - from - BARS) / size), told = left.some((text, i) => text !== `a${i + 1}`), short = left.every((text) => [...text].length <= SHORT);
+      const words = told && (short || width >= 430) && fits(LABELS) >= READABLE, from = words ? LABELS : 30, cell = fits(from);
       const side = cell * size, height = TOP + side + FOOT, every = cell >= READABLE ? 1 : Math.ceil(2 * READABLE / cell);
       svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       const at = (i) => i * cell, shapes = [];
       for (let i = 0; i < size; i += every) {
         const number = String(i + 1), middle = at(i) + cell / 2 + 4;
         shapes.push(write(from + at(i) + cell / 2, TOP - 5, number, "tick", "middle"), write(from - 5, TOP + middle, number, "tick", "end"));
-        if (words) shapes.push(write(2, TOP + middle, shorter(left[i], 12), "tick word"));
+        if (words) shapes.push(write(2, TOP + middle, shorter(left[i], SHORT), "tick word"));
       }
       shapes.push(write(from + side / 2, TOP - 18, "b →", "tick", "middle"), write(from - 5, TOP - 5, "a ↓", "tick", "end"),
         write(from + side + 6, TOP - 5, "loss", "tick"), write(from - 5, TOP + side + 16, "loss", "tick", "end"));
@@ -209,7 +211,7 @@ export default {
       for (const one of [sets, views, directions]) one.set();
       heat.set(Math.log10(temperature));
       leave.checked = get("leave_out");
-      caption.textContent = kind === "probabilities" ? SAYS.probabilities[direction] : SAYS[kind];
+      caption.textContent = kind === "probabilities" ? SAYS[get("leave_out") ? "mistaken" : kind][direction] : SAYS[kind];
       wrong.textContent = get("leave_out") ? MISTAKE : "";
       chance.textContent = `log ${get("leave_out") ? size - 1 : size}`;
       put(totals.loss, result.loss);
@@ -267,20 +269,22 @@ export default {
       put(numbers.probability, share);
       put(numbers.pull, pull);
       put(numbers.line, result.line.losses[i]);
-      probabilityName.textContent = rows ? `probability of ${name("b", column)} for ${name("a", row)}` : `probability of ${name("a", row)} for ${name("b", column)}`;
+      const [found, looking] = rows ? [name("b", column), name("a", row)] : [name("a", row), name("b", column)];
+      probabilityName.textContent = `${get("leave_out") ? "ratio" : "probability"} of ${found} for ${looking}`;
       lineName.textContent = `loss of ${name(rows ? "a" : "b", i)}`;
       words.textContent = `${verdict(own, pull * size * get("temperature"))} A similarity higher by 0.01 changes the loss by about ${show(pull / 100, 5)}.`;
       const other = hardestOf(i, rows);
       hardest.textContent = other ? `The hardest negative of ${name(rows ? "a" : "b", i)} is ${name(rows ? "b" : "a", other.index)} (similarity ${format(result.s[other.at])}): it takes ${percent(other.share)} of the push on the negatives.` : "There is no other to tell it apart from.";
-      const box = (x, y, w, high, kind) => s("rect", { x: from + x, y: TOP + y, width: w, height: high, class: kind });
+      const box = (x, y, w, high, kind) => s("rect", { x: from + x, y: TOP + y, width: w, height: high, class: kind, "stroke-dasharray": kind === "hardest" ? "3 2" : null });
       marks.replaceChildren(box(0, row * cell, side, cell, "band"), box(column * cell, 0, cell, side, "band"),
         ...(other ? [box((other.at % size) * cell, Math.floor(other.at / size) * cell, cell, cell, "hardest")] : []),
         box(column * cell - 1, row * cell - 1, cell + 1, cell + 1, "halo"), box(column * cell - 1, row * cell - 1, cell + 1, cell + 1, "edge"));
       const told = `Row ${name("a", row)}, column ${name("b", column)}: similarity ${show(similarity)}, probability ${show(share)}, pull ${show(pull)}`;
       matrix.setAttribute("aria-label", `${told}. Arrow keys move.`);
       clearTimeout(spoken);
-      if (!first && !hover) spoken = setTimeout(() => { status.textContent = `${told}. ${left[row]}; ${right[column]}. Loss ${show(result.loss)}.`; }, 500);
-      first = false;
+      const sentence = `${told}. ${left[row]}; ${right[column]}. Loss ${show(result.loss)}.`;
+      known ??= sentence; // what is there from the start is not news
+      if (!hover && sentence !== known) spoken = setTimeout(() => { status.textContent = known = sentence; }, 500); // once the reader pauses
     }
 
     /** Among those that do not belong to this row (or column), the most similar, and its share of the push. */
@@ -290,6 +294,14 @@ export default {
       const index = others.reduce((best, k) => (result.s[at(k)] > result.s[at(best)] ? k : best));
       const all = others.reduce((total, k) => total + Math.exp((result.s[at(k)] - result.s[at(index)]) / get("temperature")), 0);
       return { index, at: at(index), share: 1 / all, cell: rows ? { row: i, column: index } : { row: index, column: i } };
+    }
+
+    /** The matrix with a line that says what it shows. */
+    function picture() {
+      const copy = /** @type {SVGElement} */ (svg.cloneNode(true)), [, , wide, high] = (svg.getAttribute("viewBox") ?? "").split(" ").map(Number);
+      copy.setAttribute("viewBox", `0 -22 ${wide} ${high + 22}`);
+      copy.append(write(2, -8, [names.length > 1 ? get("shown") : "", VIEWS[get("view")].toLowerCase(), `T = ${show(get("temperature"), 3)}`, `loss ${show(result.loss)}`].filter(Boolean).join(", "), "heading"));
+      return copy;
     }
 
     const recolour = () => { colours(); plan.drawn = []; draw(); };

@@ -4,7 +4,7 @@
 const LARGEST = 99; // of a logit; as in loss_explorer.py
 const PLOT = { width: 340, height: 236, left: 40, right: 12, top: 14, bottom: 38 };
 const CURVE = Array.from({ length: 141 }, (_, i) => 1 / (1 + Math.exp(7 - i / 10))); // p, dense at both ends
-const LAST = 6; // losses of earlier steps that are told
+const LAST = 6, PAST = 60; // losses of earlier steps that are told, and drawn
 
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
@@ -86,7 +86,7 @@ function drawCurve(svg, result, target, name, trail) {
       s("path", { d: `M${x(i / 4)} ${top}V${height - bottom}`, class: "grid" }), write(x(i / 4), height - bottom + 14, String(i / 4), "tick", "middle"));
   }
   const points = [...CURVE, share].sort((a, b) => a - b).map((p) => [x(p), y(result.along(clamp(p, 1e-12, 1 - 1e-12)))]).filter(([, at]) => at >= top - 1);
-  shapes.push(s("path", { d: `M${x(0)} ${y(result.entropy)}H${x(1)}`, class: "lowest" }),
+  shapes.push(s("path", { d: `M${x(0)} ${y(result.entropy)}H${x(1)}`, class: "lowest", "stroke-dasharray": "5 4" }),
     write(x(0) + 4, y(result.entropy) - 5, "lowest: H(q)", "tick"),
     s("path", { d: `M${points.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}`, class: "curve" }),
     ...trail.slice(0, -1).map((one) => s("circle", { cx: x(one.share), cy: y(one.loss), r: 3, class: "past" })),
@@ -160,7 +160,7 @@ export default {
       h("p", {}, "= ", totals.bits, " bits; perplexity ", h("span", { class: "formula" }, "e", h("sup", {}, "loss")), " = ", totals.perplexity),
       h("div", { class: "stack", "aria-hidden": "true" }, parts.entropy, parts.divergence),
       h("p", {}, h("i", { class: "key entropy" }), "entropy ", h("span", { class: "formula" }, "H(q)"), " ", totals.entropy, " + ", h("i", { class: "key divergence" }), h("span", { class: "formula" }, "KL(q‖p)"), " ", totals.divergence),
-      h("p", {}, "lowest loss that any logits reach: ", totals.lowest), why, walk);
+      h("p", {}, "lowest possible loss: ", totals.lowest), why, walk);
     const plot = s("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", class: "plot" });
     const status = h("div", { class: "ug-hidden", role: "status" });
     const view = h("div", { class: "ug ug-loss" }, h("h4", { class: "ug-title" }, "The loss of one next token"),
@@ -238,7 +238,7 @@ export default {
       parts.divergence.style.width = `${(100 * Math.max(0, result.divergence)) / whole}%`;
       why.textContent = explain(state, result);
       tellWalk();
-      drawCurve(plot, result, target, names[target], trail);
+      drawCurve(plot, result, target, names[target], trail.slice(-PAST));
       clearTimeout(spoken);
       if (!first) { // once the reader pauses, not at every pixel of a drag
         spoken = setTimeout(() => {
@@ -250,7 +250,7 @@ export default {
 
     /** What the lowest loss asks of the logits. */
     function explain({ temperature, label_smoothing: smoothing, target }, { q }) {
-      if (smoothing === 0) return "No logits reach it: the one of the true token would have to be infinitely far above the others.";
+      if (smoothing === 0) return "No finite logits reach it: the true one would have to be infinitely far above the others.";
       const gap = temperature * Math.log(q[target] / q[target ? 0 : 1]);
       if (smoothing === 1) return "It is reached where p = q: where all logits are the same. Which token is true no longer counts.";
       return `It is reached where p = q: where the true logit is ${show(gap, 2)} above all the others. Beyond that the loss rises again.`;
