@@ -263,7 +263,7 @@ TABLE = {entry.name: entry for entry in _ENTRIES}
 # What is fetched together. The chapters' set is what a reader of the book needs; a data set joins
 # it when its chapter does. The tests read all but glove, whose 76 MB only an explicit request gets.
 GROUPS = {
-    "chapters": ("minilm", "speeches", "kjv", "web"),
+    "chapters": ("minilm", "speeches", "kjv", "web", "sentiment"),
     "tests": tuple(name for name in TABLE if TABLE[name].sources and name != "glove"),
     "all": tuple(name for name in TABLE if TABLE[name].sources),
 }
