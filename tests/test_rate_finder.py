@@ -139,6 +139,10 @@ def test_another_optimizer_keeps_the_rate_or_takes_the_nearest(show):
         choose(page, name)
         assert chosen(page) == (name, rate)
         check_words(page, GRID, name, rate)
+    apart = {"a": {0.5: GRID["SGD"][0.1]}, "b": {0.1: GRID["SGD"][0.1], 1.2: GRID["SGD"][1.0]}}
+    page = show(RateFinder(apart))
+    choose(page, "b")
+    assert chosen(page) == ("b", 1.2)  # a factor of 2.4 away, and 0.1 one of 5
 
 
 # The training curve
@@ -180,7 +184,7 @@ def test_the_smoothing_slider(show):
 
 @pytest.mark.parametrize(("name", "rate"), list(DIVERGED))
 def test_a_curve_goes_on_with_the_seeds_that_are_left(show, name, rate):
-    page = show(RateFinder(GRID, optimizer=name, rate=rate))
+    page = show(RateFinder(GRID, optimizer=name, rate=rate, smoothing=0))
     at, wanted = mean_curve(GRID[name][rate])
     ((steps, found),) = drawn_curve(page, ".line")
     np.testing.assert_allclose(steps, at, atol=0.1)
@@ -193,7 +197,7 @@ def test_a_curve_goes_on_with_the_seeds_that_are_left(show, name, rate):
 
 
 def test_behind_it_are_the_other_rates(show):
-    page = show(RateFinder(GRID, optimizer="AdamW", rate=0.003))
+    page = show(RateFinder(GRID, optimizer="AdamW", rate=0.003, smoothing=0))
     others = page.locator("[data-curve='behind']:visible")
     assert others.count() == len(RATES["AdamW"]) - 1
     for rate in (0.0003, 0.01):
@@ -295,6 +299,11 @@ def test_the_bottom_can_be_enlarged(show):
         over = [x for rate in RATES[name] for x in finals(GRID[name][rate]) if x > highest]
         assert (above or "").count("M") == len(over) > 0
     assert "Arrow: a seed that ended above the picture." in page.locator(".key").inner_text()
+    at, found = valley_points(page, "line", 0)  # its ends above the picture lie on the edge
+    means = [np.mean(finals(GRID["SGD"][rate])) for rate in whole_rates(GRID, "SGD")]
+    np.testing.assert_allclose(at, whole_rates(GRID, "SGD"), rtol=0.01)
+    np.testing.assert_allclose(found, np.minimum(means, highest), atol=NEAR)
+    assert max(means) > highest
     at, found = valley_points(page, "marks", 1)
     means = [np.mean(finals(GRID["AdamW"][rate])) for rate in whole_rates(GRID, "AdamW")]
     np.testing.assert_allclose(found, means, atol=NEAR)
@@ -528,7 +537,7 @@ def test_fits_a_phone(show):
 
 
 def test_the_picture_follows_the_width(show):
-    page = show(RateFinder(GRID, optimizer="AdamW"))
+    page = show(RateFinder(GRID, optimizer="AdamW", smoothing=0))
     for width in (500, 900, 360):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function(

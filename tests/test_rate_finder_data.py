@@ -268,6 +268,9 @@ def test_another_optimizer_takes_the_nearest_rate():
     for name, rate in (("Lion", 0.003), ("SGD", 0.03), ("AdamW", 0.03), ("Lion", 0.003)):
         finder.optimizer = name
         assert finder.rate == rate
+    finder = RateFinder({"a": {0.5: GOOD}, "b": {0.1: GOOD, 1.2: GOOD}})
+    finder.optimizer = "b"
+    assert finder.rate == 1.2  # a factor of 2.4 away, and 0.1 one of 5
 
 
 def test_the_page_changes_optimizer_and_rate_at_once():

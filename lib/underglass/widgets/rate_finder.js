@@ -256,14 +256,17 @@ export default {
     /** Final losses over the rate: of each optimizer mean, band, seeds, and what is off the axis. */
     function valley(shown, one, lost, y) {
       const x = right.scale, where = [right.width, x.low, x.high, y.low, y.high, y.log].join();
+      const mine = Object.values(plan.nodes[one.number]);
+      if (right.place.lastChild !== mine.at(-2)) right.place.append(...mine.slice(0, -1)); // above the others; the crosses have a place of their own
       optimizers.forEach((o) => {
         const nodes = plan.nodes[o.number], on = shown.includes(o), row = lost.indexOf(o);
         for (const node of Object.values(nodes)) { node.style.display = on ? "" : "none"; node.classList.toggle("chosen", o === one); }
         if (!on) return;
         const pixels = Float64Array.from(o.rates, (r) => x.pixel(r.rate)), of = (name) => Float64Array.from(o.rates, (r) => (r.place ? r[name] : NaN)), n = pixels.length;
+        const cut = (name) => of(name).map((loss) => Math.min(loss, y.high)); // a line to what is above ends at the top, at its own rate
         const seeds = o.rates.flatMap((r, i) => r.kept.map((final) => [pixels[i], final])).filter(([, final]) => drawable(final, y.log));
-        lay(nodes.band, o, where, () => area(pixels, [of("low"), of("high")], y, 0, n));
-        lay(nodes.line, o, where, () => trace(pixels, of("mean"), y, 0, n));
+        lay(nodes.band, o, where, () => area(pixels, [cut("low"), cut("high")], y, 0, n));
+        lay(nodes.line, o, where, () => trace(pixels, cut("mean"), y, 0, n));
         lay(nodes.marks, o, where, () => marks(pixels, of("mean"), y, 0, n, -1, 0.1, shapeOf(o.number)));
         lay(nodes.dots, o, where, () => seeds.map(([px, final]) => `M${text(px)} ${text(y.pixel(final))}h0`).join(""));
         lay(nodes.above, o, where, () => seeds.filter(([, final]) => final > y.high).map(([px]) => `M${text(px - 4)} 9l4-5l4 5`).join(""));

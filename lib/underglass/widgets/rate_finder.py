@@ -13,7 +13,7 @@ from traitlets import Bool, Bytes, Dict, Enum, Float, List, Unicode, observe, va
 from underglass.widgets.frame import Widget
 from underglass.widgets.rate_grid import best, measured, read
 
-SMOOTHEST = 0.99
+SMOOTHING, SMOOTHEST = 0.8, 0.99  # many noisy curves over one another cannot be read
 COMPARISONS = ("rates", "optimizers")
 SAME = 1e-6  # two rates are one if they differ by less, relative to their size
 
@@ -40,7 +40,8 @@ class RateFinder(Widget):
         compare: what is drawn behind the chosen curve, "rates" (the optimizer's other rates) or
             "optimizers" (the others that are not hidden, each at its best rate)
         hidden: names of the optimizers that are not drawn; the chosen one always is
-        smoothing: β of the exponential mean of the curves, as in `TrainingCurves`
+        smoothing: β of the exponential mean of the training curves, as in `TrainingCurves`; 0
+            shows them as they are
         log_loss: a logarithmic axis of loss
         bottom: enlarge the lowest quarter of that axis
 
@@ -64,7 +65,7 @@ class RateFinder(Widget):
     rate = Float().tag(sync=True)
     compare = Enum(COMPARISONS, default_value="rates").tag(sync=True)
     hidden = List(Unicode()).tag(sync=True)
-    smoothing = Float(0.0).tag(sync=True)
+    smoothing = Float(SMOOTHING).tag(sync=True)
     log_loss = Bool(False).tag(sync=True)
     bottom = Bool(False).tag(sync=True)
     # name and rates of each optimizer; of each rate the final losses of its seeds (None where one
@@ -82,7 +83,7 @@ class RateFinder(Widget):
         rate: float | int | None = None,
         compare: str = "rates",
         hidden: Sequence[str] = (),
-        smoothing: float | int = 0.0,
+        smoothing: float | int = SMOOTHING,
         log_loss: bool = False,
         bottom: bool = False,
     ) -> None:
