@@ -233,6 +233,9 @@ def test_command_names_what_it_knows(capsys):
     assert stop.value.code == 2
     assert "optimizer_rates" in capsys.readouterr().err
     with pytest.raises(SystemExit):
+        __main__.main([NAMES[0], "--seeds", "9"])
+    assert "--seeds 9: expected 1 to 3" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
         __main__.main(["--help"])
     assert "goes on" in capsys.readouterr().out
 
@@ -267,6 +270,7 @@ def looked_at(small):
 def test_where_finds_runs_by_their_settings(looked_at):
     assert [r.settings["seed"] for r in looked_at.where(optimizer="A", rate=0.2)] == [0, 1]
     assert looked_at.where() == looked_at.runs
+    assert repr(looked_at) == "Recording(small: 5 runs by optimizer, rate, seed)"
 
 
 def test_grid_has_a_level_for_each_name(looked_at):

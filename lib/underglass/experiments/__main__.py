@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     # One thread adds up in one order, and matrices of this size are no faster with more.
     torch.set_num_threads(1)
     plan = PLANS[options.name]
-    if options.seeds:
+    if options.seeds is not None:
+        if not 1 <= options.seeds <= len(plan.seeds):
+            parser.error(f"--seeds {options.seeds}: expected 1 to {len(plan.seeds)}")
         about = f"{plan.about} Coarse: {options.seeds} of {len(plan.seeds)} seeds."
         plan = replace(plan, seeds=plan.seeds[: options.seeds], about=about)
     output, kept = options.to / f"{options.name}.json", options.kept / f"{options.name}.jsonl"

@@ -77,7 +77,7 @@ class Spread:
         return f"{self.mean:.3f} ({self.lowest:.3f} to {self.highest:.3f})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recording:
     """Many runs of one experiment.
 
@@ -98,6 +98,9 @@ class Recording:
     data: dict[str, str]
     configuration: dict[str, Any]
     runs: list[Run]
+
+    def __repr__(self) -> str:
+        return f"Recording({self.name}: {len(self.runs)} runs by {', '.join(self._settings())})"
 
     def where(self, **settings: Any) -> list[Run]:
         """The runs with these settings: `where(optimizer="Adam", rate=0.01)` has one for each seed.
