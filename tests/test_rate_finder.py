@@ -278,7 +278,7 @@ def test_a_cross_stands_for_each_seed_that_diverged(show):
             assert (starts[:, 1] < top - 2).all()  # above the panel, not in it
             assert starts[:, 0].min() > left
             (rate,) = {*lost}
-            middle = to_values(page, "rate", [starts[:, 0].mean() + 2.5], log=True)[0]
+            middle = to_values(page, "rate", [starts[:, 0].mean() + 2], log=True)[0]
             assert middle == pytest.approx(rate, rel=0.02)
             rows.add(round(starts[0, 1]))
     assert len(rows) == 2  # a row for each optimizer

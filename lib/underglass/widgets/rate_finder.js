@@ -18,7 +18,7 @@ const ordinal = (n) => n + (["th", "st", "nd", "rd"][n % 100 > 10 && n % 100 < 1
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 const listed = (list) => (list.length < 2 ? list.join("") : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`);
 
-/** The place in `rates` of the one nearest to `rate`, by their ratio. */
+/** The place in `rates` of the one nearest to `rate`, by their ratio. @param {{rate: number}[]} rates */
 function nearest(rates, rate) {
   const far = rates.map((one) => Math.abs(Math.log(one.rate / rate)));
   return far.indexOf(Math.min(...far));
@@ -28,6 +28,7 @@ function nearest(rates, rate) {
  * What the final losses of one optimizer say: of each rate mean, lowest and highest of the seeds that
  * reached the end, and its place; of them all the best, and the rates around it that are nearly as good.
  * A rate at which a seed diverged has no place.
+ * @param {{rate: number, finals: (number | null)[], diverged: (number | null)[]}[]} rates
  */
 function judge(rates) {
   const judged = rates.map(({ rate, finals, diverged }) => {
@@ -272,7 +273,7 @@ export default {
         lay(nodes.above, o, where, () => seeds.filter(([, final]) => final > y.high).map(([px]) => `M${text(px - 4)} 9l4-5l4 5`).join(""));
         const strip = right.y - lost.length * ROW + (row + 0.5) * ROW;
         lay(nodes.lost, o, [where, strip, right.x].join(), () => o.rates.map((r, i) => r.lost.map((_, k) =>
-          `M${text(right.x + pixels[i] + (k - (r.lost.length - 1) / 2) * 7 - 2.5)} ${text(strip - 2.5)}l5 5m0-5l-5 5`).join("")).join(""));
+          `M${text(right.x + pixels[i] + (k - (r.lost.length - 1) / 2) * 5 - 2)} ${text(strip - 2)}l4 4m0-4l-4 4`).join("")).join(""));
       });
     }
 
