@@ -1,5 +1,7 @@
 """What tests of the race share: the library's own steps, and numbers read from the page."""
 
+import re
+
 import numpy as np
 import torch
 from playwright.sync_api import Locator, Page
@@ -35,14 +37,15 @@ def library_run(
 ) -> np.ndarray:
     """[x, y, height] at each step, slopes by autograd; it ends where the height is beyond 10⁸."""
     place = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-    rule, draws = optimizer(name, place, rate, betas, decay, foreach), ground.draws(steps, seed)
+    rule = optimizer(name, place, float(rate), betas, decay, foreach)
+    draws = ground.draws(steps, seed) if steps else None
     rows = []
     for t in range(steps + 1):
         rows.append([*place.tolist(), ground(place).item()])
         if t == steps or not rows[-1][2] <= TOO_HIGH:
             break
         rule.zero_grad()
-        ground(place, draws[t] if ground.noise else None).backward()
+        ground(place, draws[t] if ground.noise and draws is not None else None).backward()
         rule.step()
     return np.array(rows)
 
@@ -106,21 +109,52 @@ def grip(page: Page) -> Locator:
     return page.locator(".grip")
 
 
+def axis_of(page: Page, axis: str, log: bool = False) -> tuple[float, float]:
+    """Slope and start of an axis, pixels over values, by its printed ticks alone."""
+    marks = page.locator(f".plot text[data-axis='{axis}']").evaluate_all(
+        "(all, at) => all.map(t => [Number(t.textContent.replaceAll('−', '-')), "
+        "Number(t.getAttribute(at)) - 4 * (at == 'y')])",
+        "y" if axis in ("y", "height") else "x",
+    )
+    values, pixels = np.array(marks).T
+    slope, start = np.polyfit(np.log(values) if log else values, pixels, 1)
+    return float(slope), float(start)
+
+
 def pixel_of(page: Page, x: float, y: float) -> tuple[float, float]:
     """Where a place of the map lies on the screen, by the printed ticks alone."""
     box = page.locator(".plot").bounding_box()
     assert box
     wide = page.locator(".plot").evaluate("svg => svg.viewBox.baseVal.width")
-    found = []
-    for axis, value in (("x", x), ("y", y)):
-        marks = page.locator(f".plot text[data-axis='{axis}']").evaluate_all(
-            "(all, at) => all.map(t => [Number(t.textContent.replace('−', '-')), "
-            "Number(t.getAttribute(at)) - 4 * (at == 'y')])",
-            axis,
-        )
-        slope, start = np.polyfit(*np.array(marks).T, 1)
-        found.append(slope * value + start)
-    return tuple(
-        corner + pixel * box["width"] / wide
-        for corner, pixel in zip((box["x"], box["y"]), found, strict=True)
+    (a, left), (b, bottom) = axis_of(page, "x"), axis_of(page, "y")
+    enlarged = box["width"] / wide
+    return box["x"] + (a * x + left) * enlarged, box["y"] + (b * y + bottom) * enlarged
+
+
+def corners(page: Page, select: str) -> list[np.ndarray]:
+    """The corners of paths, in pixels of the picture."""
+    found = page.locator(select).evaluate_all(
+        "all => all.map(e => [e.getAttribute('d'), e.ownerSVGElement.x.baseVal.value, "
+        "e.ownerSVGElement.y.baseVal.value])"
     )
+    return [
+        np.array([pair.split() for pair in re.findall(r"[ML]([^MLZ]+)", path)], float) + corner
+        for path, *corner in found
+    ]
+
+
+def drawn(page: Page, part: str, runner: str, *, log: bool = True) -> np.ndarray:
+    """Corners of a runner's path in the "map" (x, y) or "plot" (step, height), by the ticks."""
+    names = ("step", "height") if part == "plot" else ("x", "y")
+    log = log and part == "plot"
+    on_map, on_plot = corners(page, f"[data-part='line'][data-runner='{runner}']")
+    pixels = on_plot if part == "plot" else on_map
+    (a, left), (b, bottom) = axis_of(page, names[0]), axis_of(page, names[1], log)
+    values = (pixels[:, 1] - bottom) / b
+    return np.stack([(pixels[:, 0] - left) / a, np.exp(values) if log else values], axis=1)
+
+
+def contours(page: Page) -> list[np.ndarray]:
+    """The corners (x, y) of each contour, by the ticks."""
+    (a, left), (b, bottom) = axis_of(page, "x"), axis_of(page, "y")
+    return [(pixels - [left, bottom]) / [a, b] for pixels in corners(page, ".contour")]

@@ -10,41 +10,51 @@ const CELLS = ["", "WN", "NE", "WE", "ES", "", "NS", "WS", "SW", "SN", "", "SE",
 const SADDLES = { 5: ["WNES", "WSEN"], 10: ["NESW", "NWSE"] };
 
 /**
- * Outlines of all places below `level`, as path data in pixels. What leaves the grid is closed
- * along its border, so that outlines can be filled.
- * @param {Float64Array} heights row after row @param {(column: number, row: number) => string} place
+ * For each level, the outlines of all places below it, as path data. What leaves the grid is closed
+ * along its border, so that outlines can be filled. One walk over the grid serves all levels: few
+ * cells are crossed by any.
+ * @param {Float64Array} heights row after row @param {number[]} levels increasing
+ * @param {(column: number, row: number) => string} place
  */
-function outline(heights, columns, rows, level, place) {
-  const at = (i, j) => (i < 0 || j < 0 || i >= columns || j >= rows ? 1e300 : heights[j * columns + i]);
-  const wide = columns + 2, next = new Map(); // an edge is a corner's number, twice, plus 1 if it goes down
-  const corner = (i, j) => 2 * ((j + 1) * wide + i + 1);
-  const edges = { N: (i, j) => corner(i, j), S: (i, j) => corner(i, j + 1), W: (i, j) => corner(i, j) + 1, E: (i, j) => corner(i + 1, j) + 1 };
-  for (let j = -1; j < rows; j++) {
-    let left = (at(-1, j) < level ? 1 : 0) + (at(-1, j + 1) < level ? 8 : 0);
-    for (let i = -1; i < columns; i++) {
-      const right = (at(i + 1, j) < level ? 2 : 0) + (at(i + 1, j + 1) < level ? 4 : 0), kind = left + right;
-      left = (right & 2 ? 1 : 0) + (right & 4 ? 8 : 0);
-      if (kind === 0 || kind === 15) continue;
-      const middle = kind === 5 || kind === 10 ? at(i, j) + at(i + 1, j) + at(i + 1, j + 1) + at(i, j + 1) < 4 * level : false;
-      const pairs = SADDLES[kind]?.[middle ? 1 : 0] ?? CELLS[kind];
-      for (let k = 0; k < pairs.length; k += 2) next.set(edges[pairs[k]](i, j), edges[pairs[k + 1]](i, j));
+function outlines(heights, columns, rows, levels, place) {
+  const wide = columns + 2, padded = new Float64Array(wide * (rows + 2)).fill(1e300);
+  const ranks = new Uint8Array(padded.length).fill(levels.length); // how many levels are not above
+  for (let n = 0; n < heights.length; n++) {
+    const to = (Math.floor(n / columns) + 1) * wide + (n % columns) + 1;
+    padded[to] = heights[n];
+    ranks[to] = 0;
+    while (ranks[to] < levels.length && levels[ranks[to]] <= heights[n]) ranks[to]++;
+  }
+  const nexts = levels.map(() => new Map()); // an edge is its corner's number, twice, plus 1 if it goes down
+  for (let a = 0; a < padded.length - wide - 1; a++) {
+    const b = a + 1, c = b + wide, d = a + wide;
+    if (ranks[a] === ranks[b] && ranks[b] === ranks[c] && ranks[c] === ranks[d]) continue;
+    if (b % wide === 0) continue; // from the end of a row to the next
+    const edges = { N: 2 * a, S: 2 * d, W: 2 * a + 1, E: 2 * b + 1 }, middle = (padded[a] + padded[b] + padded[c] + padded[d]) / 4;
+    const [low, high] = [Math.min(ranks[a], ranks[b], ranks[c], ranks[d]), Math.max(ranks[a], ranks[b], ranks[c], ranks[d])];
+    for (let k = low; k < high; k++) {
+      const kind = (ranks[a] <= k ? 1 : 0) + (ranks[b] <= k ? 2 : 0) + (ranks[c] <= k ? 4 : 0) + (ranks[d] <= k ? 8 : 0);
+      const pairs = SADDLES[kind]?.[middle < levels[k] ? 1 : 0] ?? CELLS[kind];
+      for (let n = 0; n < pairs.length; n += 2) nexts[k].set(edges[pairs[n]], edges[pairs[n + 1]]);
     }
   }
-  const point = (edge) => {
-    const n = edge >> 1, i = (n % wide) - 1, j = Math.floor(n / wide) - 1, down = edge & 1;
-    const from = at(i, j), to = down ? at(i, j + 1) : at(i + 1, j), part = (level - from) / (to - from);
-    return down ? place(i, j + part) : place(i + part, j);
-  };
-  let path = "";
-  for (const start of next.keys()) {
-    let edge = start, points = "";
-    while (next.has(edge)) {
-      points += (points ? "L" : "M") + point(edge);
-      const to = next.get(edge);
-      next.delete(edge);
-      edge = to;
+  return nexts.map((next, k) => {
+    const point = (edge) => {
+      const from = edge >> 1, down = edge & 1, i = (from % wide) - 1, j = Math.floor(from / wide) - 1;
+      const part = (levels[k] - padded[from]) / (padded[from + (down ? wide : 1)] - padded[from]);
+      return down ? place(i, j + part) : place(i + part, j);
+    };
+    let path = "";
+    for (const start of next.keys()) {
+      let edge = start, points = "";
+      while (next.has(edge)) {
+        points += (points ? "L" : "M") + point(edge);
+        const to = next.get(edge);
+        next.delete(edge);
+        edge = to;
+      }
+      if (points) path += `${points}Z`;
     }
-    if (points) path += `${points}Z`;
-  }
-  return path;
+    return path;
+  });
 }

@@ -5,7 +5,7 @@
 const TOP = 24, LEFT = 30, RIGHT = 14, GAP = 56, FOOT = 34; // pixels around the map and the plot
 const LOW_PLOT = 120, NARROW = 560; // a narrow picture has the plot, so high, beneath the map
 const SECONDS = 8; // that a race takes on the screen
-const GRID = 200, LEVELS = 13; // columns that contours are found on; contours
+const GRID = 140, LEVELS = 13; // columns that contours are found on; contours
 const APART = 4; // pixels between two dots of a path, at least
 const FLOOR = 1e-10; // the lowest height that a logarithmic axis reaches
 const OUTSIDE = 4000; // pixels: paths that leave the picture are drawn no farther
@@ -29,21 +29,25 @@ const sample = (i) => s("svg", { width: 30, height: 12, viewBox: "0 -6 30 12", "
 /**
  * A path that grows with the race: how it looks at step t is the beginning of its text, so that a
  * frame of the race has nothing to compute. Dots stand at the steps, where these are far apart.
+ * @param {(t: number) => number} x, y pixels at step t
  */
-function strand(last, px, py, shape, dotted, marked) {
-  const parts = { line: "", dots: "", marks: "" }, ends = { line: [], dots: [], marks: [] };
-  let dotX = Infinity, dotY = 0;
+function strand(last, x, y, shape, dotted, marked) {
+  const px = new Float64Array(last + 1), py = new Float64Array(last + 1);
+  const ends = { line: new Uint32Array(last + 1), dots: new Uint32Array(last + 1), marks: new Uint32Array(last + 1) };
+  let line = "", dots = "", marks = "", before = "", dotX = Infinity, dotY = 0;
   for (let t = 0; t <= last; t++) {
-    const here = `${text(px[t])} ${text(py[t])}`;
-    parts.line += (t ? "L" : "M") + here;
-    if (dotted && !(Math.abs(px[t] - dotX) + Math.abs(py[t] - dotY) < APART)) {
-      parts.dots += `M${here}h0`;
-      [dotX, dotY] = [px[t], py[t]];
+    const [a, b] = [clamp(x(t), -OUTSIDE, OUTSIDE) || 0, clamp(y(t), -OUTSIDE, OUTSIDE) || 0], here = `${text(a)} ${text(b)}`;
+    [px[t], py[t]] = [a, b];
+    if (here !== before) line += (t ? "L" : "M") + here; // who rests adds nothing
+    before = here;
+    if (dotted && !(Math.abs(a - dotX) + Math.abs(b - dotY) < APART)) {
+      dots += `M${here}h0`;
+      [dotX, dotY] = [a, b];
     }
-    if (marked(t)) parts.marks += `M${here}${shape}`;
-    for (const name in parts) ends[name].push(parts[name].length);
+    if (marked(t)) marks += `M${here}${shape}`;
+    [ends.line[t], ends.dots[t], ends.marks[t]] = [line.length, dots.length, marks.length];
   }
-  return { parts, ends, px, py };
+  return { parts: { line, dots, marks }, ends, px, py };
 }
 
 /** How a runner fares at step t, in words. */
@@ -138,20 +142,26 @@ export default {
         const found = runs.get(one.name), i = RUNNERS.indexOf(one.name);
         one.strands = null;
         if (!found) continue;
-        const pixels = (values, scale) => Float64Array.from({ length: found.last + 1 }, (_, t) => clamp(scale(values[t], t), -OUTSIDE, OUTSIDE) || 0);
         const { x, y, time, height } = plan, apart = Math.max(2, Math.round(steps / 5));
         one.strands = {
-          map: strand(found.last, pixels(found.x, x.pixel), pixels(found.y, y.pixel), SHAPES[i], true, (t) => t > 2 && (t & (t - 1)) === 0),
-          plot: strand(found.last, pixels(found.x, (_, t) => time.pixel(t)), pixels(found.heights, (z) => height.pixel(z > height.floor ? z : height.floor)), SHAPES[i], false, (t) => t % apart === Math.round((apart * i) / RUNNERS.length)),
+          map: strand(found.last, (t) => x.pixel(found.x[t]), (t) => y.pixel(found.y[t]), SHAPES[i], true, (t) => t > 2 && (t & (t - 1)) === 0),
+          plot: strand(found.last, time.pixel, (t) => height.pixel(Math.max(found.heights[t], height.floor)), SHAPES[i], false, (t) => t % apart === Math.round((apart * i) / RUNNERS.length)),
         };
       }
-      const order = active().sort((a, b) => Number(a.name === selected()) - Number(b.name === selected()));
+      arrange();
+      controls();
+      show();
+    }
+
+    /** Who is selected runs in front. */
+    function arrange() {
+      const order = active().sort((a, b) => Number(a.name === selected()) - Number(b.name === selected())), key = order.map(({ name }) => name).join();
+      if (inMap.dataset.key === key) return;
+      inMap.dataset.key = key;
       const pens = (part, head) => [...order.flatMap((one) => Object.values(one[part])), ...order.map((one) => one[head])];
       inMap.replaceChildren(...pens("map", "mapHead"));
       inPlot.replaceChildren(...pens("plot", "plotHead"));
       for (const one of nodes) for (const part of ["map", "plot"]) one[part].line.classList.toggle("chosen", one.name === selected());
-      controls();
-      show();
     }
 
     /** The axes of the plot follow the heights that there are. */
@@ -169,10 +179,13 @@ export default {
       plan.height = scaleOf(low, high * (onLog ? 2 : 1.05), plan.deep, 0, onLog);
       plan.height.floor = onLog ? low : -Infinity;
       plan.time = scaleOf(0, get("steps"), 0, plan.long, false);
-      const grid = [];
-      for (const z of ticksOf(plan.height, Math.max(3, plan.deep / 34))) grid.push(...tick(plan.from, plan.top + plan.height.pixel(z), `h${plan.long}`, z, "height"));
-      for (const t of ticksOf(plan.time, plan.long / 56, 1)) grid.push(...tick(plan.from + plan.time.pixel(t), plan.top + plan.deep, `v${-plan.deep}`, t, "step"));
-      axes.replaceChildren(...plan.fixed, ...grid, s("text", { x: plan.from, y: plan.top - 8, class: "plot-title" }, `height${onLog ? " (logarithmic)" : ""}`));
+      const ticks = [ticksOf(plan.height, Math.max(3, plan.deep / 34)), ticksOf(plan.time, plan.long / 56, 1)], key = [...ticks, low, high, onLog].join();
+      if (plan.key !== key) {
+        plan.key = key;
+        axes.replaceChildren(...plan.fixed, s("text", { x: plan.from, y: plan.top - 8, class: "plot-title" }, `height${onLog ? " (logarithmic)" : ""}`),
+          ...ticks[0].flatMap((z) => tick(plan.from, plan.top + plan.height.pixel(z), `h${plan.long}`, z, "height")),
+          ...ticks[1].flatMap((t) => tick(plan.from + plan.time.pixel(t), plan.top + plan.deep, `v${-plan.deep}`, t, "step")));
+      }
       const [x, y] = start();
       drop.setAttribute("d", `M${text(plan.x.pixel(x))} ${text(plan.y.pixel(y))}m-7 0a7 7 0 1 0 14 0a7 7 0 1 0-14 0z`);
     }
@@ -204,20 +217,11 @@ export default {
 
     function contours() {
       const { height, spread } = ground(), columns = GRID, rows = Math.round((GRID * plan.tall) / plan.wide), { x, y, wide, tall } = plan;
-      const heights = new Float64Array(columns * rows), shapes = [];
-      let most = 0;
-      for (let j = 0; j < rows; j++) {
-        for (let i = 0; i < columns; i++) {
-          const z = height(x.value((i * wide) / (columns - 1)), y.value((j * tall) / (rows - 1)));
-          heights[j * columns + i] = z;
-          if (z > most) most = z;
-        }
-      }
-      const spot = (i, j) => `${text((i * wide) / (columns - 1))} ${text((j * tall) / (rows - 1))}`;
-      for (let n = LEVELS - 1; n > 0; n--) {
-        const d = outline(heights, columns, rows, most * (n / LEVELS) ** spread, spot);
-        shapes.push(s("path", { d, class: "band" }), s("path", { d, class: "contour" }));
-      }
+      const heights = new Float64Array(columns * rows); // their roots, which are nearly straight between two points
+      for (let n = 0; n < heights.length; n++) heights[n] = Math.sqrt(height(x.value(((n % columns) * wide) / (columns - 1)), y.value((Math.floor(n / columns) * tall) / (rows - 1))));
+      const most = heights.reduce((a, b) => Math.max(a, b)), spot = (i, j) => `${text((i * wide) / (columns - 1))} ${text((j * tall) / (rows - 1))}`;
+      const levels = Array.from({ length: LEVELS - 1 }, (_, n) => most * ((n + 1) / LEVELS) ** (spread / 2));
+      const shapes = outlines(heights, columns, rows, levels, spot).map((d) => s("path", { d, class: "contour", "fill-opacity": 0.045, "stroke-opacity": 0.35 })).reverse();
       hills.replaceChildren(...shapes);
       const cross = (places, mark) => places.map(([a, b]) => `M${text(x.pixel(a))} ${text(y.pixel(b))}${mark}`).join("");
       flags.setAttribute("d", cross(about().lowest, "m-5-5l10 10m0-10l-10 10"));
@@ -338,8 +342,9 @@ export default {
       const [left, right, bottom, top] = about().window;
       save({ start: [inside(x, left, right), inside(y, bottom, top)] });
     }
+    let box = svg.getBoundingClientRect(); // as it was when the pointer went down: asking again is dear
     /** Where the pointer is, in pixels of the picture. */
-    const pixels = (event) => { const box = svg.getBoundingClientRect(); return [((event.clientX - box.left) * width) / box.width, ((event.clientY - box.top) * width) / box.width]; };
+    const pixels = (event) => { if (event.type === "pointerdown") box = svg.getBoundingClientRect(); return [((event.clientX - box.left) * width) / box.width, ((event.clientY - box.top) * width) / box.width]; };
     const dropAt = (event) => { const [x, y] = pixels(event); moveTo(plan.x.value(x - LEFT), plan.y.value(y - TOP)); };
     const scrubTo = (event) => halt(Math.round(clamp(plan.time.value(pixels(event)[0] - plan.from), 0, get("steps"))));
     for (const [node, use] of [[grip, dropAt], [scrub, scrubTo]]) {

@@ -110,7 +110,7 @@ class OptimizerRace(Widget):
             weight_decay=_checked_decay(weight_decay),
             log_height=log_height,
             _surfaces={name: _described(name) for name in SURFACES},
-            _noise=unit_draws(MOST_STEPS, seed).numpy().astype("<f4").tobytes(),
+            _noise=unit_draws(seed).numpy().astype("<f4").tobytes(),
         )
 
     def _summary(self) -> str:

@@ -20,7 +20,7 @@ const GROUNDS = {
   },
   saddle: { spread: 3, height: (x, y) => 0.5 * x ** 2 + 0.25 * (y ** 2 - 1) ** 2, slope: (x, y) => [x, (y ** 2 - 1) * y] },
   rosenbrock: {
-    spread: 5, height: (x, y) => (1 - x) ** 2 + 100 * (y - x ** 2) ** 2,
+    spread: 3, height: (x, y) => (1 - x) ** 2 + 100 * (y - x ** 2) ** 2,
     slope: (x, y) => [-2 * (1 - x) - 400 * (y - x ** 2) * x, 200 * (y - x ** 2)],
   },
   noisy: { spread: 2, height: (x, y) => 0.1 * (x - 1) ** 2 + 0.5 * (y - 0.5) ** 2, slope: (x, y) => [0.2 * (x - 1), y - 0.5] },

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 RUNNERS = ("SGD", "momentum", "Nesterov", "RMSProp", "Adam", "AdamW", "Lion")
+DRAWS = 512  # steps that there is noise for
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,24 @@ class Surface:
         return height if draw is None else height + place @ draw
 
     def draws(self, steps: int, seed: int = 0) -> Float[Tensor, "draw 2"]:
-        """What chance adds to the slope at each step; the same for all runners of a race."""
-        return self.noise * unit_draws(steps, seed)
+        """What chance adds to the slope at each step; the same for all runners of a race.
+
+        Raises:
+            ValueError: if there are not so many: `steps` is from 1 to 512.
+        """
+        if not 1 <= steps <= DRAWS:
+            raise ValueError(f"steps={steps}, expected a whole number from 1 to {DRAWS}")
+        return self.noise * unit_draws(seed)[:steps]
 
 
-def unit_draws(steps: int, seed: int) -> Float[Tensor, "draw 2"]:
-    """Normal draws of deviation 1; drawn as float32, which the widget carries, then widened."""
+def unit_draws(seed: int) -> Float[Tensor, "draw 2"]:
+    """Normal draws of deviation 1, in float32, which the widget carries, then widened.
+
+    Always all of them: a shorter race sees the beginning of what a longer one does, and torch does
+    not draw the beginning of many as it draws few.
+    """
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(steps, 2, generator=generator, dtype=torch.float32).double()
+    return torch.randn(DRAWS, 2, generator=generator, dtype=torch.float32).double()
 
 
 def _bowl(x, y):
