@@ -1,5 +1,5 @@
 // The widget of the race: the surface as a map, heights over the step beside it (beneath it on a
-// phone), and a table that tells how each runner fares. Joined after curves.js (scales, ticks),
+// phone), and a table that tells how each runner fares. Joined after scales.js,
 // race_steps.js (the race itself) and contours.js; see frame.py.
 
 const TOP = 24, LEFT = 30, RIGHT = 14, GAP = 56, FOOT = 34; // pixels around the map and the plot

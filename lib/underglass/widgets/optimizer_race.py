@@ -69,7 +69,7 @@ class OptimizerRace(Widget):
     """
 
     files = "optimizer_race"
-    before = ("curves", "race_steps", "contours")
+    before = ("scales", "race_steps", "contours")
 
     surface = Unicode("ravine").tag(sync=True)
     start = List(Float()).tag(sync=True)

@@ -59,7 +59,7 @@ class RateFinder(Widget):
     """
 
     files = "rate_finder"
-    before = ("curves",)
+    before = ("scales", "curves")
 
     optimizer = Unicode().tag(sync=True)
     rate = Float().tag(sync=True)

@@ -54,7 +54,7 @@ class TrainingCurves(Widget):
     """
 
     files = "training_curves"
-    before = ("curves",)
+    before = ("scales", "curves")
 
     smoothing = Float(0.0).tag(sync=True)
     log_loss = Bool(False).tag(sync=True)
