@@ -335,6 +335,8 @@ def test_divergence_is_told_in_words(show):
         assert found["shown"][3] == f"diverged at step {last}"
         assert found["step"] == last
         assert found["height"] == pytest.approx(run[-1, 2], rel=1e-12)
+        assert number(found["shown"][1]) == pytest.approx(run[-1, 2], rel=6e-3)
+        assert "e8" in found["shown"][1]
     page.wait_for_function("document.querySelector('[role=status]').textContent.includes('div')")
     said = page.locator("[role=status]").inner_text()
     assert re.search(r"SGD: height [\d.e+]+, diverged at step \d+; momentum", said)

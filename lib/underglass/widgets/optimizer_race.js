@@ -18,8 +18,8 @@ const DASHED = { Nesterov: "6 3", AdamW: "6 3" }; // whoever often runs on anoth
 
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 const colourOf = (i) => `var(--or-${i})`;
-const plain = (x) => (Number.isFinite(x) ? minus(String(Number(x.toPrecision(3)))) : digits(x));
-const hundredth = (x) => format(x, 2);
+const plain = (x) => (Number.isFinite(x) ? short(Number(x.toPrecision(3))) : digits(x));
+const hundredth = (x) => (Math.abs(x) < 1000 ? format(x, 2) : plain(x));
 
 /** A runner's line and mark, as in the picture. */
 const sample = (i) => s("svg", { width: 30, height: 12, viewBox: "0 -6 30 12", "aria-hidden": "true" },
@@ -373,12 +373,13 @@ export default {
     function picture() {
       const copy = /** @type {SVGElement} */ (svg.cloneNode(true)), [, , , high] = svg.getAttribute("viewBox").split(" ").map(Number);
       for (const node of copy.querySelectorAll(".grip, .scrub, [hidden]")) node.remove();
+      const columns = Math.max(1, Math.floor((width - LEFT) / 150));
       active().forEach(({ name }, n) => {
-        const mark = sample(RUNNERS.indexOf(name)), [x, y] = [LEFT + (n % 4) * 150, high + 4 + Math.floor(n / 4) * 20];
+        const mark = sample(RUNNERS.indexOf(name)), [x, y] = [LEFT + (n % columns) * 150, high + 4 + Math.floor(n / columns) * 20];
         for (const [key, value] of [["x", x], ["y", y - 6]]) mark.setAttribute(key, String(value));
         copy.append(mark, s("text", { x: x + 36, y: y + 4, class: "tick" }, `${name}, ${plain(rateOf(name) * get("factor"))}`));
       });
-      copy.setAttribute("viewBox", `0 0 ${width} ${high + 10 + 20 * Math.ceil(active().length / 4)}`);
+      copy.setAttribute("viewBox", `0 0 ${width} ${high + 10 + 20 * Math.ceil(active().length / columns)}`);
       return copy;
     }
 
