@@ -86,7 +86,7 @@ def rates(
         ax.set_xscale("log")
         ax.set(xlabel="learning rate", ylabel=y_label, title=title)
         if len(losses) > 1:
-            ax.legend(fontsize=8)
+            ax.legend(fontsize=8, loc="upper center")  # a valley is empty in the middle, above
     return figure_of(ax)
 
 
