@@ -4,8 +4,10 @@ Executing a chapter leaves the state of every widget that was ever made, each wi
 its script, in the head of the page. Here it shrinks to what the page shows and moves to its end:
 
     {"version_major": 2, "version_minor": 0,
-     "state": {id: {..., "state": {"_esm": {"source": 0}, "_css": {"source": 1}, ...}}},
-     "sources": [text, text]}
+     "state": {id: {..., "state": {"_esm": {"source": [0, 1]}, "_css": {"source": [2]}, ...}}},
+     "sources": [text, text, text]}
+
+A script is joined from files, some of which other widgets have too: each stands there once.
 """
 
 import json
@@ -27,6 +29,7 @@ WITHOUT_SCRIPT = (
 )
 LINKS = {"LinkModel", "DirectionalLinkModel"}
 SHARED = ("_esm", "_css")
+SEAM = "\f"  # between the files of a script: see underglass.widgets.frame
 # Traits that only a live notebook reads: whereabouts of ipywidgets' own classes, and its box model.
 LIVE_ONLY = {
     *("layout", "tabbable", "tooltip", "_dom_classes", "_anywidget_id", "_model_module"),
@@ -75,15 +78,15 @@ def needed(state: dict[str, Any], shown: list[str]) -> dict[str, Any]:
 
 
 def share_sources(state: dict[str, Any]) -> list[str]:
-    """Takes the scripts and styles out of the models; leaves the number of each in its place."""
-    sources: list[str] = []
+    """Takes the scripts and styles out of the models; leaves the numbers of their files."""
+    numbers: dict[str, int] = {}
     for entry in state.values():
         for name in SHARED:
             if isinstance(text := entry["state"].get(name), str):
-                if text not in sources:
-                    sources.append(text)
-                entry["state"][name] = {"source": sources.index(text)}
-    return sources
+                files = [file.strip("\n") for file in text.split(SEAM)]
+                found = [numbers.setdefault(file, len(numbers)) for file in files]
+                entry["state"][name] = {"source": found}
+    return list(numbers)
 
 
 def to_script(data: Any) -> str:

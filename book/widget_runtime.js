@@ -34,7 +34,7 @@
       this.values = { ...state };
       for (const name of ["_esm", "_css"]) {
         const value = this.values[name];
-        if (typeof value?.source === "number") this.values[name] = sources[value.source];
+        if (value?.source) this.values[name] = value.source.map((file) => sources[file]).join("\n");
       }
       for (const { path, data } of buffers) {
         let at = this.values;

@@ -52,14 +52,17 @@ import traitlets
 from ipywidgets import jslink
 
 
+SHARED = "const say = (el, text) => { el.innerHTML = text; };\\n\\f\\n"  # a file of both scripts
+
+
 class Number(anywidget.AnyWidget):
-    _esm = "export default { render({ el }) { el.innerHTML = '<b></b><!--<script></script>'; } }"
+    _esm = SHARED + "export default { render({ el }) { say(el, '<b></b><!--<script></script>'); } }"
     _css = "b { color: red }"
     value = traitlets.Int(3).tag(sync=True)
 
 
 class Other(Number):
-    _esm = "export default { render({ el }) { el.textContent = 'other'; } }"
+    _esm = SHARED + "export default { render({ el }) { say(el, 'other'); } }"
 
 
 one, two, unseen, third = Number(), Number(), Number(value=77_177), Other()
@@ -318,10 +321,13 @@ def test_page_holds_the_shown_widgets_and_each_source_once(book):
     text, data = embedded(book.page("chapters/01_x"))
     models = [entry for entry in data["state"].values() if entry["model_module"] == "anywidget"]
     assert [entry["state"]["value"] for entry in models] == [3, 3, 3]  # not the unseen 77177
-    assert len(data["sources"]) == len(set(data["sources"])) == 3  # two scripts, one style
-    assert sorted(entry["state"]["_esm"]["source"] for entry in models)[0] >= 0
-    assert len({entry["state"]["_esm"]["source"] for entry in models}) == 2
-    assert len({entry["state"]["_css"]["source"] for entry in models}) == 1
+    assert len(data["sources"]) == len(set(data["sources"])) == 4  # shared, two of their own, style
+    scripts = {tuple(entry["state"]["_esm"]["source"]) for entry in models}
+    (shared, one), (also_shared, other) = sorted(scripts)
+    assert shared == also_shared
+    assert one != other
+    assert "const say" in data["sources"][shared]
+    assert len({tuple(entry["state"]["_css"]["source"]) for entry in models}) == 1
     assert "LayoutModel" not in text
     (link,) = [e["state"] for e in data["state"].values() if e["model_name"] == "LinkModel"]
     assert {end[0].removeprefix("IPY_MODEL_") for end in (link["source"], link["target"])} <= set(

@@ -12,6 +12,9 @@ from typing import ClassVar
 import anywidget
 
 _HERE = Path(__file__).parent
+# Between two files: white space to a browser, and where the book cuts, so that a page with several
+# widgets holds what they share once.
+SEAM = "\n\f\n"
 
 
 class Widget(anywidget.AnyWidget):
@@ -45,4 +48,4 @@ class Widget(anywidget.AnyWidget):
 
 
 def _joined(shared: str, *own: Path) -> str:
-    return "\n".join(path.read_text("utf-8") for path in (_HERE / shared, *own))
+    return SEAM.join(path.read_text("utf-8") for path in (_HERE / shared, *own))
