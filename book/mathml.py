@@ -8,6 +8,7 @@ build. The font is cut down to the characters that the book uses, out of the cop
 import html
 import re
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from fontTools import subset
@@ -152,6 +153,27 @@ def add_font(app: Sphinx, exception: Exception | None) -> None:
         write_font(used, Path(app.outdir) / "_static" / FONT)
 
 
+def hold_together(body: str) -> str:
+    """Keeps a formula in a line of text on one line with the bracket or comma that touches it.
+
+    To a browser a formula is a box, and it may begin a new line before the comma behind it.
+    """
+    touching = re.compile(r"([(\[“]*)(<math>(?:(?!</math>).)*</math>)([.,;:!?)\]”]*)", re.DOTALL)
+
+    def hold(found: re.Match[str]) -> str:
+        before, formula, after = found.groups()
+        return f'<span class="held">{found[0]}</span>' if before or after else formula
+
+    return touching.sub(hold, body)
+
+
+def hold_formulas(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    if "<math>" in (body := context.get("body") or ""):
+        context["body"] = hold_together(body)
+
+
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
     self.body.append(render(node))
     raise nodes.SkipNode
@@ -173,5 +195,6 @@ def visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))  # type: ignore[arg-type]
     app.add_env_collector(FormulaCollector)
+    app.connect("html-page-context", hold_formulas)
     app.connect("build-finished", add_font)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -181,6 +181,15 @@ def without_source(page: str) -> str:
 
 
 @pytest.mark.slow
+def test_formula_and_its_comma_stay_on_one_line():
+    one, two = "<math><mi>q</mi></math>", '<math display="block"><mi>p</mi></math>'
+    text = f"<p>of {one}, and ({one} or {one}) but {one} too {two}.</p>"
+    assert mathml.hold_together(text) == (
+        f'<p>of <span class="held">{one},</span> and <span class="held">({one}</span> or '
+        f'<span class="held">{one})</span> but {one} too {two}.</p>'
+    )
+
+
 def test_formulas_are_mathml(book):
     page = book.page("chapters/01_x")
     assert page.count('<math display="block">') == 3
