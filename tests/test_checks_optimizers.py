@@ -97,7 +97,7 @@ def test_linear():
         mistakes={
             "jump": (lambda s, t, w: s / w if s < w else 1 - s / t, "jump"),
             "no fall": (lambda s, t, w: min(1.0, s / max(1, w)), "does not fall"),
-            "no warm-up": (lambda s, t, w: (t - s) / (t - w) if s < w else 1 - s / t, "no warm-up"),
+            "no warm-up": (lambda s, t, w: 1 - s / t, "no warm-up"),
             "never 0": (lambda s, t, w: s / w if s < w else 1 - (s - w) / t, "last step"),
             "not a share": (lambda s, t, w: s if s < w else (t - s) / (t - w), "above 1"),
             "divides by 0": (
@@ -117,7 +117,8 @@ def test_training_bytes():
             "no gradients": (lambda p, s, b: p * (1 + s) * b, "gradients need room"),
             "states only": (lambda p, s, b: p * s * b, "parameters themselves"),
             "numbers": (lambda p, s, b: p * (2 + s), "not yet bytes"),
-            "always two": (lambda p, s, b: p * 4 * b, "without any state"),
+            "one state": (lambda p, s, b: p * (2 + min(1, s)) * b, "only one"),
+            "four at least": (lambda p, s, b: p * (2 + max(4, s)) * b, "without any state"),
         },
     )
 

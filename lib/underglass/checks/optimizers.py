@@ -143,7 +143,7 @@ def linear(attempt: Attempt) -> str:
             "the line down begins at step 0, so there is a jump where the warm-up ends": factors(
                 lambda s: s / 4, lambda s: 1 - s / 12
             ),
-            "there is no warm-up": factors(fall, lambda s: 1 - s / 12),
+            "there is no warm-up": factors(lambda s: 1 - s / 12, lambda s: 1 - s / 12),
             "the rate does not fall after the warm-up": factors(lambda s: s / 4, lambda s: 1.0),
             "the last step is not 0: the line has to reach it at `total`": factors(
                 lambda s: s / 4, lambda s: 1 - (s - 4) / 12
@@ -161,14 +161,15 @@ def linear(attempt: Attempt) -> str:
 @exercise
 def training_bytes(attempt: Attempt) -> str:
     """(parameters, states, bytes each) -> bytes of parameters, gradients and optimizer states."""
+    # Four states: then each of the mistakes gives a number of its own.
     compare(
-        attempt(7, 2, 4),
-        7 * 4 * 4,
+        attempt(7, 4, 4),
+        7 * 6 * 4,
         mistakes={
-            "the gradients need room too: one number for each parameter": 7 * 3 * 4,
-            "the parameters themselves need room too": 7 * 2 * 4,
-            "these are numbers, not yet bytes": 7 * 4,
-            "only one of the optimizer's states is counted": 7 * 3 * 4 + 0.5,
+            "the gradients need room too: one number for each parameter": 7 * 5 * 4,
+            "the parameters themselves need room too": 7 * 4 * 4,
+            "these are numbers, not yet bytes": 7 * 6,
+            "only one of the optimizer's states is counted": 7 * 3 * 4,
         },
         what="bytes",
     )
