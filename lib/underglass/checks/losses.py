@@ -188,4 +188,4 @@ def price(attempt: Attempt) -> str:
         better < worse,
         "more probability on what came costs more: a price rewards good bets by being low",
     )
-    return "a price. Does it make honesty the best policy? Let the cell below find out."
+    return "a price. Does it make honesty the best policy? Ask `cheapest_bet` to find out."
