@@ -70,7 +70,7 @@ export default {
     const selected = () => get("selected") || get("optimizers")[0] || "SGD";
     const still = matchMedia("(prefers-reduced-motion: reduce)");
     const bytes = get("_noise"), noise = Float64Array.from(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)));
-    let width = 640, asked = "", plan = null, runs = new Map(), frame = 0, at = 0, told = 0;
+    let width = 640, plan = null, runs = new Map(), frame = 0, at = 0, told = 0;
 
     // ------------------------------------------------------------ controls
     const choice = h("select", { onchange: () => save({ surface: choice.value, start: [], rates: {}, factor: 1, step: null }) },
@@ -383,28 +383,10 @@ export default {
       return copy;
     }
 
-    /** Several traits may change at once; one drawing serves them all, before the next frame. */
-    const order = ["show", "race", "draw"];
-    function ask(what) {
-      if (!asked) queueMicrotask(() => {
-        const most = asked;
-        asked = "";
-        ({ show, race, draw })[most]();
-      });
-      if (order.indexOf(what) > order.indexOf(asked)) asked = what;
-    }
-
-    const measure = new ResizeObserver(() => {
-      const here = Math.round(place.clientWidth);
-      if (!here || here === width) return;
-      width = here;
-      draw();
-    });
-    width = Math.round(place.clientWidth) || 640;
-    draw();
-    measure.observe(place);
-    const stops = [follow(model, ["surface"], () => ask("draw")), follow(model, ["start", "optimizers", "selected", "rates", "factor", "betas", "weight_decay", "steps", "log_height"], () => ask("race")),
-      follow(model, ["step"], () => { if (!frame) ask("show"); }), follow(model, ["playing"], follows), () => measure.disconnect(), () => clearTimeout(told), stop];
+    const ask = onceAFrame({ show, race, draw });
+    const stops = [onWidth(place, (here) => { width = here; draw(); }),
+      follow(model, ["surface"], () => ask("draw")), follow(model, ["start", "optimizers", "selected", "rates", "factor", "betas", "weight_decay", "steps", "log_height"], () => ask("race")),
+      follow(model, ["step"], () => { if (!frame) ask("show"); }), follow(model, ["playing"], follows), () => clearTimeout(told), stop];
     if (get("playing")) follows();
     return () => { for (const end of stops) end(); };
   },

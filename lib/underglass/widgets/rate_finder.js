@@ -73,7 +73,7 @@ export default {
   render({ model, el }) {
     const get = (name) => model.get(name);
     const save = (changes) => { model.set(changes); model.save_changes(); };
-    let width = 640, optimizers = [], asked = "", plan = null;
+    let width = 640, optimizers = [], plan = null;
 
     const chosen = () => optimizers.find(({ name }) => name === get("optimizer")) ?? optimizers[0];
     const visible = () => optimizers.filter((one) => one === chosen() || !get("hidden").includes(one.name));
@@ -355,28 +355,9 @@ export default {
       return copy;
     }
 
-    /** Several traits may change at once; one drawing serves them all, before the next frame. */
-    const order = ["draw", "load"];
-    function ask(what) {
-      if (!asked) queueMicrotask(() => {
-        if (asked === "load") load();
-        asked = "";
-        draw();
-      });
-      if (order.indexOf(what) > order.indexOf(asked)) asked = what;
-    }
-
+    const ask = onceAFrame({ draw, load: () => { load(); draw(); } });
     load();
-    const measure = new ResizeObserver(() => {
-      const here = Math.round(place.clientWidth);
-      if (!here || here === width) return;
-      width = here;
-      draw();
-    });
-    width = Math.round(place.clientWidth) || 640;
-    draw();
-    measure.observe(place);
-    const stops = [follow(model, ["_grid", "_curves", "_measure", "_first"], () => ask("load")), () => measure.disconnect(),
+    const stops = [onWidth(place, (here) => { width = here; draw(); }), follow(model, ["_grid", "_curves", "_measure", "_first"], () => ask("load")),
       follow(model, ["optimizer", "rate", "compare", "hidden", "smoothing", "log_loss", "bottom"], () => ask("draw"))];
     return () => { for (const stop of stops) stop(); };
   },

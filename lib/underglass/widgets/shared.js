@@ -81,6 +81,36 @@ function follow(model, names, redraw) {
   return () => { for (const name of names) model.off(`change:${name}`, redraw); };
 }
 
+/** Call `draw(width)` now, and whenever the width of `place` changes. @returns {() => void} stop */
+function onWidth(place, draw) {
+  let width = Math.round(place.clientWidth) || 640;
+  const watch = new ResizeObserver(() => {
+    const here = Math.round(place.clientWidth);
+    if (here && here !== width) draw((width = here));
+  });
+  draw(width);
+  watch.observe(place);
+  return () => watch.disconnect();
+}
+
+/**
+ * Several traits may change at once: `ask(name)`, which this returns, does the most of what is
+ * asked for, once, before the next frame.
+ * @param {Object<string, () => void>} actions from the least to the most
+ */
+function onceAFrame(actions) {
+  const order = Object.keys(actions);
+  let most = -1;
+  return (name) => {
+    if (most < 0) queueMicrotask(() => {
+      const chosen = actions[order[most]];
+      most = -1;
+      chosen();
+    });
+    most = Math.max(most, order.indexOf(name));
+  };
+}
+
 /** The SVG as text that stands alone: the page's colours and fonts written into it. */
 function svgText(svg) {
   const copy = /** @type {SVGElement} */ (svg.cloneNode(true));

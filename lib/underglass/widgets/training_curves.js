@@ -44,7 +44,7 @@ export default {
   render({ model, el }) {
     const get = (name) => model.get(name);
     const save = (changes) => { model.set(changes); model.save_changes(); };
-    let width = 640, runs = [], known = new Map(), parts = [], views = [], asked = "", plan = null, hover = null, steps = null;
+    let width = 640, runs = [], known = new Map(), parts = [], views = [], plan = null, hover = null, steps = null;
 
     // ------------------------------------------------------------ controls and places
     const svg = s("svg", { role: "group", "aria-label": "Training curves", class: "plot" });
@@ -421,32 +421,11 @@ export default {
       return copy;
     }
 
-    /** Several traits may change at once; one drawing serves them all, before the next frame. */
-    const order = ["point", "draw", "load"];
-    function ask(what) {
-      if (!asked) queueMicrotask(() => {
-        const most = asked;
-        asked = "";
-        if (most === "load") load();
-        if (most === "point") point();
-        else draw();
-      });
-      if (order.indexOf(what) > order.indexOf(asked)) asked = what;
-    }
-
+    const ask = onceAFrame({ point, draw, load: () => { load(); draw(); } });
     load();
     if (!plan) arrange();
-    const measure = new ResizeObserver(() => {
-      const here = Math.round(place.clientWidth);
-      if (!here || here === width) return;
-      width = here;
-      draw();
-    });
-    width = Math.round(place.clientWidth) || 640;
-    draw();
-    measure.observe(place);
-    const stops = [follow(model, ["_runs", "_old", "_recent", "_new"], () => ask("load")), follow(model, ["smoothing", "log_loss", "log_step", "band", "hidden", "zoom"], () => ask("draw")),
-      follow(model, ["step"], () => ask("point")), () => measure.disconnect()];
+    const stops = [onWidth(place, (here) => { width = here; draw(); }), follow(model, ["_runs", "_old", "_recent", "_new"], () => ask("load")), follow(model, ["smoothing", "log_loss", "log_step", "band", "hidden", "zoom"], () => ask("draw")),
+      follow(model, ["step"], () => ask("point"))];
     return () => { for (const stop of stops) stop(); };
   },
 };
