@@ -39,16 +39,15 @@ def smoothed(values, beta: float) -> np.ndarray:
 
 
 def ticks(page: Page, axis: str) -> np.ndarray:
-    """[value, pixel] of each tick of an axis."""
-    at = "y" if axis != "step" else "x"
+    """[value, pixel] of each tick of an axis; an upright one has all at the same x."""
     found = page.locator(f".plot text[data-axis='{axis}']").evaluate_all(
-        "(all, at) => all.map(t => [Number(t.dataset.value), Number(t.getAttribute(at)), "
-        "t.textContent])",
-        at,
+        "all => all.map(t => [Number(t.dataset.value), t.textContent, "
+        "Number(t.getAttribute('x')), Number(t.getAttribute('y'))])"
     )
-    for value, _, text in found:
+    upright = len({x for *_, x, _ in found}) == 1
+    for value, text, *_ in found:
         assert number(text) == value  # what is printed is what the axis means
-    return np.array([[value, pixel - 4 * (at == "y")] for value, pixel, _ in found])
+    return np.array([[value, y - 4 if upright else x] for value, _, x, y in found])
 
 
 def to_values(page: Page, axis: str, pixels, log=False) -> np.ndarray:

@@ -1,7 +1,9 @@
 """What tests of widgets share: reading numbers, timing, and showing a widget as a notebook does."""
 
+import re
 from statistics import median
 
+import numpy as np
 from playwright.sync_api import Locator, Page
 from underglass.widgets.frame import Widget
 
@@ -27,6 +29,13 @@ def put_later(page: Page, widget: Widget) -> None:
 def number(text: str | None) -> float:
     """A number as it is shown, with a real minus sign."""
     return float((text or "").replace("−", "-").replace("∞", "inf"))
+
+
+def luminance(colour: str) -> float:
+    """How light a colour "rgb(1, 2, 3)" is, from 0 to 1, as WCAG counts."""
+    channels = [float(x) / 255 for x in re.findall(r"[\d.]+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
 def script_time(page: Page, control: Locator, update: str, count: int = 300) -> float:

@@ -4,7 +4,7 @@ import math
 import re
 
 import numpy as np
-from driving import number
+from curve_cases import ticks, to_values
 from playwright.sync_api import Page
 
 RATES = {  # each at its own scale, as real optimizers are
@@ -47,29 +47,6 @@ def finals(histories: list[dict], *, steps=STEPS) -> list[float]:
     if all("validation_loss" in one for one in whole):
         return [one["validation_loss"][-1] for one in whole]
     return [float(np.mean(one["loss"][-math.ceil(steps / 10) :])) for one in whole]
-
-
-def ticks(page: Page, axis: str) -> np.ndarray:
-    """[value, pixel] of each tick of an axis."""
-    at = "y" if axis in ("loss", "final") else "x"
-    found = page.locator(f".plot text[data-axis='{axis}']").evaluate_all(
-        "(all, at) => all.map(t => [Number(t.dataset.value), Number(t.getAttribute(at)), "
-        "t.textContent])",
-        at,
-    )
-    for value, _, text in found:
-        assert number(text) == value  # what is printed is what the axis means
-    return np.array([[value, pixel - 4 * (at == "y")] for value, pixel, _ in found])
-
-
-def to_values(page: Page, axis: str, pixels, *, log=False) -> np.ndarray:
-    """The numbers that stand at `pixels` of the picture, by the printed ticks alone."""
-    marks = ticks(page, axis)
-    known = np.log(marks[:, 0]) if log else marks[:, 0]
-    slope, start = np.polyfit(marks[:, 1], known, 1)
-    np.testing.assert_allclose(known, slope * marks[:, 1] + start, atol=0.11 * abs(slope))
-    values = slope * np.asarray(pixels) + start
-    return np.exp(values) if log else values
 
 
 def corners(page: Page, panel: str, selector: str) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import re
 import ipywidgets
 import numpy as np
 import pytest
-from driving import number
+from driving import luminance, number
 from playwright.sync_api import Page
 from race_cases import (
     contours,
@@ -417,12 +417,6 @@ def test_saved_picture(show):
     name = page.locator("text", has_text="Adam").bounding_box()
     assert name
     assert box["y"] < name["y"] < box["y"] + box["height"]
-
-
-def luminance(colour: str) -> float:
-    channels = [float(x) / 255 for x in re.findall(r"[\d.]+", colour)[:3]]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -5,8 +5,8 @@ import re
 import ipywidgets
 import numpy as np
 import pytest
-from curve_cases import smoothed
-from driving import number
+from curve_cases import smoothed, ticks, to_values
+from driving import luminance, number
 from playwright.sync_api import Page
 from rate_cases import (
     DIVERGED,
@@ -18,8 +18,6 @@ from rate_cases import (
     lost_steps,
     mean_curve,
     pixel_of_rate,
-    ticks,
-    to_values,
     valley_points,
     whole_rates,
 )
@@ -548,12 +546,6 @@ def test_the_picture_follows_the_width(show):
         assert len(at) > 60
         wanted = np.interp(at, *mean_curve(GRID["AdamW"][0.003]))
         np.testing.assert_allclose(found, wanted, atol=0.05)
-
-
-def luminance(colour: str) -> float:
-    channels = [float(x) / 255 for x in re.findall(r"[\d.]+", colour)[:3]]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -18,7 +18,7 @@ from curve_cases import (
     ticks,
     to_values,
 )
-from driving import number, script_time
+from driving import luminance, number, script_time
 from playwright.sync_api import Page
 from underglass.widgets import TrainingCurves
 
@@ -518,12 +518,6 @@ def test_saved_picture(show):
     box = page.locator("svg").first.bounding_box()
     assert box["width"] > 600
     assert page.locator("text", has_text="AdamW").bounding_box()["y"] < box["y"] + box["height"]
-
-
-def luminance(colour: str) -> float:
-    channels = [float(x) / 255 for x in re.findall(r"[\d.]+", colour)[:3]]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
