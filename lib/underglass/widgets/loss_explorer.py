@@ -17,8 +17,8 @@ from underglass.widgets.frame import Widget
 
 MAX_TOKENS = 8  # what fits a screen as sliders
 LARGEST = 99.0  # of a logit; the same in loss_explorer.js
-COOLEST, HOTTEST = 0.1, 10.0  # the ends of the slider of the temperature, and
-SLOWEST, FASTEST = 0.01, 10.0  # of the learning rate
+# The ends of the sliders.
+RANGES = {"temperature": (0.1, 10.0), "label_smoothing": (0.0, 1.0), "rate": (0.01, 10.0)}
 
 Numbers = Tensor | np.ndarray | Sequence
 
@@ -77,9 +77,9 @@ class LossExplorer(Widget):
         start = {
             "logits": numbers,
             "target": _index(target, len(numbers)),
-            "temperature": _within("temperature", temperature, COOLEST, HOTTEST),
-            "label_smoothing": _within("label_smoothing", label_smoothing, 0.0, 1.0),
-            "rate": _within("rate", rate, SLOWEST, FASTEST),
+            "temperature": _within("temperature", temperature),
+            "label_smoothing": _within("label_smoothing", label_smoothing),
+            "rate": _within("rate", rate),
         }
         super().__init__(**start, tokens=_names(tokens, len(numbers)), _start=start)
 
@@ -100,15 +100,9 @@ class LossExplorer(Widget):
         known = len(self._start.get("logits", ()))
         return _names(proposal["value"], known or len(proposal["value"]))
 
-    @traitlets.validate("temperature", "label_smoothing", "rate")
+    @traitlets.validate(*RANGES)
     def _in_range(self, proposal: dict) -> float:
-        ends = {
-            "temperature": (COOLEST, HOTTEST),
-            "label_smoothing": (0.0, 1.0),
-            "rate": (SLOWEST, FASTEST),
-        }
-        name = proposal["trait"].name
-        return _within(name, proposal["value"], *ends[name])
+        return _within(proposal["trait"].name, proposal["value"])
 
     def _summary(self) -> str:
         return f"{len(self.logits)} tokens, target {self.target}"
@@ -155,7 +149,8 @@ def _names(tokens: Sequence[str] | None, count: int) -> list[str]:
     return [str(token) for token in tokens]
 
 
-def _within(name: str, value: float, low: float, high: float) -> float:
+def _within(name: str, value: float) -> float:
+    low, high = RANGES[name]
     if not (math.isfinite(value) and low <= value <= high):
         raise ValueError(f"{name}={value}, expected {low:g} to {high:g}")
     return float(value)
