@@ -53,6 +53,7 @@ class AttentionView(Widget):
     """
 
     files = "attention_view"
+    before = ("attention_drawing",)
 
     layer = Int(0).tag(sync=True)
     head = Int(0).tag(sync=True)
@@ -76,7 +77,7 @@ class AttentionView(Widget):
         mode: str = "head",
         side: str = "from",
     ) -> None:
-        sentences = [_sentence("", weights, tokens, key_tokens)]
+        sentences = [read_sentence("", weights, tokens, key_tokens)]
         if other is not None:
             sentences.append(_second_sentence(other, sentences[0]))
         described = [sentence.described() for sentence in sentences]
@@ -127,7 +128,9 @@ class AttentionView(Widget):
 
 
 @dataclass(frozen=True)
-class _Sentence:
+class Sentence:
+    """Attention within one sentence, as the widgets that draw it carry it."""
+
     weights: Tensor  # [layer head q k]
     tokens: list[str]
     key_tokens: list[str] | None
@@ -142,25 +145,26 @@ class _Sentence:
         return fixed.numpy().astype("<u2").tobytes()
 
 
-def _sentence(
+def read_sentence(
     name: str, weights: Weights, tokens: Sequence, key_tokens: Sequence | None
-) -> _Sentence:
+) -> Sentence:
+    """Weights and tokens that fit together; `name` says in errors whose they are."""
     tokens = _checked_tokens(f"{name}tokens", tokens)
     if key_tokens is not None:
         key_tokens = _checked_tokens(f"{name}key_tokens", key_tokens)
     table = _four_axes(f"{name}weights", _tensor(f"{name}weights", weights))
     _check_lengths(name, tuple(table.shape), tokens, key_tokens)
     _check_values(f"{name}weights", table)
-    return _Sentence(table, tokens, key_tokens)
+    return Sentence(table, tokens, key_tokens)
 
 
-def _second_sentence(other: Sequence, first: _Sentence) -> _Sentence:
+def _second_sentence(other: Sequence, first: Sentence) -> Sentence:
     expected = 2 if first.key_tokens is None else 3
     names = "(weights, tokens)" if expected == 2 else "(weights, tokens, key_tokens)"
     if not isinstance(other, list | tuple) or len(other) != expected:
         size = f" of {len(other)}" if isinstance(other, list | tuple) else ""
         raise ValueError(f"other is a {type(other).__name__}{size}; expected {names}")
-    second = _sentence("other's ", other[0], other[1], other[2] if expected == 3 else None)
+    second = read_sentence("other's ", other[0], other[1], other[2] if expected == 3 else None)
     if second.weights.shape[:2] != first.weights.shape[:2]:
         theirs, ours = (
             " and ".join((_count(s.weights.shape[0], "layer"), _count(s.weights.shape[1], "head")))

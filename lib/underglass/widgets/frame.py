@@ -23,7 +23,8 @@ class Widget(anywidget.AnyWidget):
         class AttentionView(Widget):
             files = "attention_view"
 
-    A longer script stands in several files, each named in `before` and joined in that order.
+    A longer script stands in several files, each named in `before` and joined in that order, with
+    the style sheets of those that have one. A widget that is all in there needs none of its own.
     Subclasses describe themselves in `_summary`: notebooks store that text, so it must be the
     same on every machine.
     """
@@ -34,9 +35,10 @@ class Widget(anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs) -> None:
         if "files" in cls.__dict__:  # not in the subclass that traitlets makes for each instance
             folder = Path(sys.modules[cls.__module__].__file__ or "").parent
-            scripts = [f"{name}.js" for name in (*cls.before, cls.files)]
-            cls._esm = _joined("shared.js", *(folder / script for script in scripts))
-            cls._css = _joined("shared.css", folder / f"{cls.files}.css")
+            paths = [folder / name for name in (*cls.before, cls.files)]
+            sheets = [path.with_suffix(".css") for path in paths]
+            cls._esm = _joined("shared.js", *(path.with_suffix(".js") for path in paths))
+            cls._css = _joined("shared.css", *(sheet for sheet in sheets if sheet.exists()))
         super().__init_subclass__(**kwargs)
 
     def _summary(self) -> str:
