@@ -23,6 +23,7 @@ MAKERS: dict[str, Callable[[], Widget]] = {
     "AttentionSteps": lambda: widgets.AttentionSteps(PAIRS[0], PAIRS, PAIRS, tokens=TOKENS),
     "AttentionView": lambda: widgets.AttentionView(WEIGHTS, TOKENS),
     "ContrastiveMap": lambda: widgets.ContrastiveMap((PAIRS, PAIRS)),
+    "LoRAView": lambda: widgets.LoRAView({"query": (PAIRS, 2 * PAIRS, PAIRS[:, :1] @ PAIRS[:1])}),
     "LossExplorer": lambda: widgets.LossExplorer([1.0, 0.0, -1.0], 0),
     "OptimizerRace": lambda: widgets.OptimizerRace(),
     "PositionView": lambda: widgets.PositionView(),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from underglass.widgets.attention_steps import AttentionSteps
     from underglass.widgets.attention_view import AttentionView
     from underglass.widgets.contrastive_map import ContrastiveMap
+    from underglass.widgets.lora_view import LoRAView
     from underglass.widgets.loss_explorer import LossExplorer
     from underglass.widgets.optimizer_race import OptimizerRace
     from underglass.widgets.position_view import PositionView
@@ -22,6 +23,7 @@ __all__ = [
     "AttentionSteps",
     "AttentionView",
     "ContrastiveMap",
+    "LoRAView",
     "LossExplorer",
     "OptimizerRace",
     "PositionView",
@@ -35,6 +37,7 @@ _MODULES = {
     "AttentionSteps": "attention_steps",
     "AttentionView": "attention_view",
     "ContrastiveMap": "contrastive_map",
+    "LoRAView": "lora_view",
     "LossExplorer": "loss_explorer",
     "OptimizerRace": "optimizer_race",
     "PositionView": "position_view",
