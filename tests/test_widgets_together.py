@@ -24,6 +24,9 @@ MAKERS: dict[str, Callable[[], Widget]] = {
     "AttentionView": lambda: widgets.AttentionView(WEIGHTS, TOKENS),
     "ContrastiveMap": lambda: widgets.ContrastiveMap((PAIRS, PAIRS)),
     "LoRAView": lambda: widgets.LoRAView({"query": (PAIRS, 2 * PAIRS, PAIRS[:, :1] @ PAIRS[:1])}),
+    "ErrorBrowser": lambda: widgets.ErrorBrowser(
+        [{"text": "Not bad.", "label": 1, "probability": 0.2, "slices": ["negation"]}]
+    ),
     "LossExplorer": lambda: widgets.LossExplorer([1.0, 0.0, -1.0], 0),
     "OptimizerRace": lambda: widgets.OptimizerRace(),
     "PositionView": lambda: widgets.PositionView(),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from underglass.widgets.attention_steps import AttentionSteps
     from underglass.widgets.attention_view import AttentionView
     from underglass.widgets.contrastive_map import ContrastiveMap
+    from underglass.widgets.error_browser import ErrorBrowser
     from underglass.widgets.lora_view import LoRAView
     from underglass.widgets.loss_explorer import LossExplorer
     from underglass.widgets.optimizer_race import OptimizerRace
@@ -23,6 +24,7 @@ __all__ = [
     "AttentionSteps",
     "AttentionView",
     "ContrastiveMap",
+    "ErrorBrowser",
     "LoRAView",
     "LossExplorer",
     "OptimizerRace",
@@ -37,6 +39,7 @@ _MODULES = {
     "AttentionSteps": "attention_steps",
     "AttentionView": "attention_view",
     "ContrastiveMap": "contrastive_map",
+    "ErrorBrowser": "error_browser",
     "LoRAView": "lora_view",
     "LossExplorer": "loss_explorer",
     "OptimizerRace": "optimizer_race",
