@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         default=Path("runs/experiments"),
         help="folder that keeps finished runs, until it is removed: the same command goes on there",
     )
+    parser.add_argument("--workers", type=int, default=1, help="so many runs at a time")
     options = parser.parse_args(arguments)
     # One thread adds up in one order, and matrices of this size are no faster with more.
     torch.set_num_threads(1)
@@ -33,9 +34,17 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"--seeds {options.seeds}: expected 1 to {len(plan.seeds)}")
         about = f"{plan.about} Coarse: {options.seeds} of {len(plan.seeds)} seeds."
         plan = replace(plan, seeds=plan.seeds[: options.seeds], about=about)
+    if options.workers < 1:
+        parser.error(f"--workers {options.workers}: expected at least 1")
     output, kept = options.to / f"{options.name}.json", options.kept / f"{options.name}.jsonl"
     try:
-        record(plan, output, kept, lambda line: print(line, flush=True))
+        record(
+            plan,
+            output,
+            kept,
+            lambda line: print(line, flush=True),
+            workers=options.workers,
+        )
     except (DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

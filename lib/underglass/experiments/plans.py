@@ -1,41 +1,10 @@
 """The experiments that are recorded: which recipes, under which seeds."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from underglass.experiments.recipe import Recipe, task
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An experiment.
-
-    Attributes:
-        about: what is done, in words, for the file.
-        recipes: pairs (settings, recipe); the settings tell the recipes apart.
-        seeds: each recipe runs once under each.
-        keeps: the columns of a run's history that the file has.
-    """
-
-    name: str
-    about: str
-    recipes: tuple[tuple[dict[str, Any], Recipe], ...]
-    seeds: tuple[int, ...]
-    keeps: tuple[str, ...] = ("loss", "validation_loss")
-
-    def runs(self) -> list[tuple[dict[str, Any], Recipe]]:
-        """All runs, seed after seed; the settings of each have its seed."""
-        return [
-            (settings | {"seed": seed}, recipe)
-            for seed in self.seeds
-            for settings, recipe in self.recipes
-        ]
-
-    def configuration(self) -> dict[str, Any]:
-        """All that the numbers depend on, as JSON holds it."""
-        recipes = [{"settings": own, "recipe": asdict(recipe)} for own, recipe in self.recipes]
-        return {"task": task(), "seeds": [*self.seeds], "recipes": recipes, "keeps": [*self.keeps]}
-
+from underglass.experiments.fine_tuning_plans import cures, grid, methods, search
+from underglass.experiments.plan import Plan
+from underglass.experiments.recipe import Recipe
 
 # Two rates a decade, from one that hardly moves to one at which nothing is learned. Where these lie
 # differs by factors of hundreds between optimizers.
@@ -127,4 +96,7 @@ def _length(steps: int) -> dict[str, int]:
     return {"steps": steps, "warmup_steps": steps // 10, "validate_every": steps // 4}
 
 
-PLANS = {plan.name: plan for plan in (optimizer_rates(), optimizer_effects())}
+PLANS = {
+    plan.name: plan
+    for plan in (optimizer_rates(), optimizer_effects(), search(), methods(), grid(), cures())
+}

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -48,15 +49,19 @@ class Recipe:
             return schedules.constant(warmup_steps=self.warmup_steps)
         return schedules.cosine(self.steps, warmup_steps=self.warmup_steps)
 
-    def run(self, seed: int, steps: int | None = None) -> tuple[History, int | None]:
+    def run(
+        self, seed: int, steps: int | None = None, folder: Path | None = None
+    ) -> tuple[History, int | None, dict[str, Any]]:
         """Train a new model on the CPU; the seed decides its initial weights and the batches.
 
         Args:
             steps: how many of the recipe's steps; all of them unless given.
+            folder: for weights that are to be kept: these runs keep none.
 
         Returns:
-            What happened, and the step at which the loss or the gradient was no finite number any
-            more, or None. That step is not in the history, which ends before it.
+            What happened; the step at which the loss or the gradient was no finite number any more,
+            or None (that step is not in the history, which ends before it); and what else came of
+            it: nothing here.
         """
         model, history = speeches_gpt.model(seed), History()
 
@@ -79,8 +84,8 @@ class Recipe:
                 progress=False,
             )
         except NonFiniteError as error:
-            return history, error.step
-        return history, None
+            return history, error.step, {}
+        return history, None, {}
 
 
 def task() -> dict[str, Any]:

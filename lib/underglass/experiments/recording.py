@@ -7,15 +7,20 @@ for hundreds of runs can look at every one of them.
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from underglass.experiments.film_sentiment.recipe import FilmRecipe
 from underglass.experiments.recipe import Recipe, hash_of, rounded
 from underglass.training import History
 
 FOLDER = Path(__file__).parent / "recordings"
 FORMAT = "underglass.experiments 1"
+KINDS: dict[str, type[Recipe] | type[FilmRecipe]] = {
+    "speeches_gpt": Recipe,
+    "film_sentiment": FilmRecipe,
+}
 DIGITS = {"loss": 5, "gradient_norm": 3, "validation_loss": 5}  # significant ones in the file
 
 
@@ -29,11 +34,13 @@ class Run:
             machine's; nor is the gradient's norm where the recording keeps none.
         diverged: the step at which the loss or the gradient was no finite number any more, and the
             run ended; or None.
+        outcome: what else came of it, such as {"accuracy": 0.86}.
     """
 
     settings: dict[str, Any]
     history: History
     diverged: int | None
+    outcome: dict[str, Any] = field(default_factory=dict)
 
     @property
     def final(self) -> float:
@@ -136,6 +143,19 @@ class Recording:
         """As `grid`, with the `Spread` of the final validation losses in place of the histories."""
         return self._nested(names, settings, Spread.of)
 
+    def outcomes(self, outcome: str, *names: str, **settings: Any) -> dict[Any, Any]:
+        """`outcomes("accuracy", "method")["lora"]`: that of each seed, as a list.
+
+        Raises:
+            ValueError: as `grid`; or if a run has no such outcome.
+        """
+        known = [*self.runs[0].outcome]
+        if outcome not in known:
+            raise ValueError(
+                f"outcome={outcome!r}: expected one of {', '.join(known) or 'none, for none is'}"
+            )
+        return self._nested(names, settings, lambda runs: [run.outcome[outcome] for run in runs])
+
     def best(self, group: str, choice: str, **settings: Any) -> dict[Any, Any]:
         """`best("optimizer", "rate")["Adam"]`: the rate with the lowest mean final loss.
 
@@ -211,24 +231,21 @@ def read(path: Path) -> Recording:
         raise ValueError(
             f"{path.name}: its configuration has the sha256 {found}: expected {noted}, as noted"
         )
-    recipes = [Recipe(**entry["recipe"]) for entry in configuration["recipes"]]
-    runs = [
-        run_of(columns, recipes[index % len(recipes)])
-        for index, columns in enumerate(content.pop("runs"))
-    ]
+    kind = KINDS[configuration["task"].get("kind", "speeches_gpt")]
+    recipes = {_key(own["settings"]): kind(**own["recipe"]) for own in configuration["recipes"]}
+    runs = [run_of(columns, recipes[_key(columns["settings"])]) for columns in content.pop("runs")]
     return Recording(runs=runs, **content)
 
 
-def columns_of(
-    settings: dict[str, Any], history: History, diverged: int | None, keeps: tuple[str, ...]
-) -> dict[str, Any]:
+def columns_of(run: Run, keeps: tuple[str, ...]) -> dict[str, Any]:
     """A run as its line in the file. What follows from the recipe is left out: steps and rates."""
-    numbers = {name: rounded(getattr(history, name), DIGITS[name]) for name in keeps}
-    validation_step = {"validation_step": history.validation_step}
-    return {"settings": settings, "diverged": diverged} | validation_step | numbers
+    columns = {"settings": run.settings, "diverged": run.diverged}
+    columns |= {"validation_step": run.history.validation_step}
+    columns |= {name: rounded(getattr(run.history, name), DIGITS[name]) for name in keeps}
+    return columns | ({"outcome": run.outcome} if run.outcome else {})
 
 
-def run_of(columns: dict[str, Any], recipe: Recipe) -> Run:
+def run_of(columns: dict[str, Any], recipe: Recipe | FilmRecipe) -> Run:
     """The run that `columns_of` wrote."""
     num_steps, factor = len(columns["loss"]), recipe.factors()
     unknown = [None] * num_steps
@@ -244,7 +261,12 @@ def run_of(columns: dict[str, Any], recipe: Recipe) -> Run:
             "name": _name(columns["settings"]),
         }
     )
-    return Run(columns["settings"], history, columns["diverged"])
+    return Run(columns["settings"], history, columns["diverged"], columns.get("outcome", {}))
+
+
+def _key(settings: dict[str, Any]) -> str:
+    """What tells recipes apart: all settings but the seed."""
+    return json.dumps({name: own for name, own in settings.items() if name != "seed"})
 
 
 def _name(settings: dict[str, Any]) -> str:
