@@ -1,5 +1,6 @@
 """Making a recording: one run after the other, kept as they end, so that none is lost to a kill."""
 
+import gc
 import json
 import multiprocessing
 import platform
@@ -75,6 +76,7 @@ def _make(job: Job) -> tuple[dict[str, Any], float]:
     settings, recipe, keeps, folder = job
     started = time.perf_counter()
     run = Run(settings, *recipe.run(settings["seed"], folder=folder))
+    gc.collect()  # models and optimizers refer to each other: hundreds of megabytes a run
     return columns_of(run, keeps), time.perf_counter() - started
 
 
