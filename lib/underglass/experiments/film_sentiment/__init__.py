@@ -12,8 +12,8 @@ Chapter: chapters/09_fine_tuning.ipynb
 """
 
 from underglass.experiments.film_sentiment.batches import Batches, batches, padded
+from underglass.experiments.film_sentiment.methods import METHODS as METHODS
 from underglass.experiments.film_sentiment.methods import (
-    METHODS,
     Classifier,
     loss,
     model,
@@ -31,7 +31,6 @@ from underglass.experiments.film_sentiment.scoring import (
 from underglass.experiments.film_sentiment.weights import adapter, updates
 
 __all__ = [
-    "METHODS",
     "Batches",
     "Classifier",
     "Cost",
