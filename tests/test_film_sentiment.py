@@ -16,7 +16,8 @@ from underglass.experiments.film_sentiment import methods, reading, scoring
 from underglass.experiments.film_sentiment.batches import Vectors
 from underglass.experiments.film_sentiment.reading import Sentence, without_repeats
 from underglass.experiments.film_sentiment.recipe import FilmRecipe, _Best, _Timed
-from underglass.finetuning import count_trained, lora
+from underglass.finetuning import count_trained, layerwise_groups, lora
+from underglass.optimizers import AdamW
 from underglass.training import History
 
 METHODS = film_sentiment.METHODS
@@ -219,6 +220,23 @@ def test_rates_and_decay_of_the_groups():
     layers = film_sentiment.optimizer("layerwise", made("layerwise", 0), 0.01)
     rates = sorted({group["lr"] for group in layers.param_groups})
     assert rates == pytest.approx([0.01 * 0.8**down for down in range(7, -1, -1)])
+
+
+def test_optimizer_takes_the_steps_of_the_library_s_own():
+    models = [film_sentiment.model("layerwise", 0, dropout=0.0) for _ in range(2)]
+    first = film_sentiment.optimizer("layerwise", models[0], 0.01, weight_decay=0.3)
+    second = AdamW(layerwise_groups(models[1], 0.01, decay=0.8, weight_decay=0.3), lr=0.01)
+    generator = torch.Generator().manual_seed(0)
+    pairs = [*zip(*(model.parameters() for model in models), strict=True)]
+    for _ in range(3):
+        for one, other in pairs:
+            if one.requires_grad:
+                one.grad = torch.randn(one.shape, generator=generator)
+                other.grad = one.grad.clone()
+        first.step()
+        second.step()
+    for one, other in pairs:
+        torch.testing.assert_close(one, other)
 
 
 def test_dropout_reaches_every_layer():

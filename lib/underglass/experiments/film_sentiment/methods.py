@@ -15,7 +15,6 @@ from underglass.attention import padding_mask
 from underglass.experiments.film_sentiment.batches import PAD
 from underglass.finetuning import freeze, layerwise_groups, lora
 from underglass.models.bert import BERT
-from underglass.optimizers import AdamW
 
 METHODS = ("head", "frozen", "full", "layerwise", "lora")
 NUM_FROZEN = 3  # of the six blocks, with the tables beneath them, in the method "frozen"
@@ -106,12 +105,16 @@ def optimizer(
 ) -> Optimizer:
     """AdamW for what the method trains; matrices decay, biases and norms do not.
 
+    PyTorch's, whose fused kernel goes over the 22 million numbers once, in a fifth of the time of
+    `underglass.optimizers.AdamW`, whose steps it takes.
+
     Raises:
         ValueError: if there is no such method, or a number is out of its range.
     """
     _check(method)
     decay = DECAY if method == "layerwise" else 1.0
-    return AdamW(layerwise_groups(model, rate, decay=decay, weight_decay=weight_decay), lr=rate)
+    groups = layerwise_groups(model, rate, decay=decay, weight_decay=weight_decay)
+    return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
 def loss(
