@@ -89,9 +89,16 @@ def test_the_data_is_what_the_library_fetches(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_run_of_the_plan_is_there_and_whole(name):
     plan, runs = PLANS[name], loaded(name).runs
-    assert [run.settings for run in runs] == [settings for settings, _ in plan.runs()]
-    for run, (_, recipe) in zip(runs, plan.runs(), strict=True):
+    planned = [settings for settings, _ in plan.runs()]
+    assert len(runs) == plan.most
+    if not plan.survivors:  # of a search, test_experiments_plans knows who went on
+        assert [run.settings for run in runs] == planned
+    for run in runs:
+        _, recipe = plan.runs()[planned.index(run.settings)]
         steps = recipe.steps if run.diverged is None else run.diverged - 1
+        if getattr(recipe, "patience", None) is not None:
+            steps = min(steps, len(run.history))
+            assert steps % recipe.validate_every == 0 or steps == recipe.steps
         assert run.history.step == list(range(1, steps + 1))
         assert all(map(math.isfinite, run.history.loss))
         due = [s for s in run.history.step if s % recipe.validate_every == 0 or s == recipe.steps]
@@ -116,17 +123,20 @@ def test_a_recording_fits_into_a_page(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_twenty_steps_repeat(name):
+def test_twenty_steps_repeat(name, monkeypatch):
     """What this machine makes of the first steps of a run is what was recorded.
 
     Recorded losses have 5 digits. Another processor adds up in another order, and each step hands
     that on. Half of the last digit is at most 5e-5; other sums made 1e-7 of a loss in 20 steps.
+    In bfloat16, with 8 bits, other sums may make some thousandths.
     """
+    monkeypatch.setenv("UNDERGLASS_DEVICE", "cpu")  # the recordings' dropout is a CPU's
     run = min(loaded(name).runs, key=lambda run: run.final)
     (recipe,) = (recipe for settings, recipe in PLANS[name].runs() if settings == run.settings)
     history, *_ = recipe.run(run.settings["seed"], steps=20)
     assert len(history) == 20
-    assert history.loss == pytest.approx(run.history.loss[:20], rel=1e-4)
+    rel = 2e-2 if getattr(recipe, "precision", None) == "bf16" else 1e-4
+    assert history.loss == pytest.approx(run.history.loss[:20], rel=rel)
     assert history.rate == pytest.approx(run.history.rate[:20])
 
 

@@ -61,6 +61,10 @@ class FilmRecipe:
     def steps(self) -> int:
         return self.epochs * -(-len(self.sentences(0)) // self.rows)
 
+    @property
+    def validate_every(self) -> int:
+        return -(-self.steps // self.validations)
+
     def factors(self) -> schedules.Schedule:
         """The factor of the rate at each step."""
         return schedules.linear(self.steps, warmup_steps=round(self.warmup * self.steps))
@@ -127,7 +131,7 @@ class FilmRecipe:
                 steps=steps or self.steps,
                 schedule=self.factors(),
                 validation=validation,
-                validate_every=-(-self.steps // self.validations),
+                validate_every=self.validate_every,
                 patience=self.patience,
                 max_norm=MAX_NORM,
                 precision=None if self.method == "head" else self.precision,
