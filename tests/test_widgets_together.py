@@ -5,6 +5,7 @@ that came before: what a widget says of a button or a table has to outweigh it.
 """
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,12 +18,15 @@ SECOND = {"step": [1, 2, 3], "loss": [3.1, 2.2, 1.4]}
 PAIRS = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
 WEIGHTS = torch.full((2, 2, 3, 3), 1 / 3)
 TOKENS = ["a", "b", "c"]
+CELL = {"method": "full", "rate": 0.1, "amount": 50, "seed": 0}
+TUNED = SimpleNamespace(settings=CELL, history=HISTORY, outcome={"accuracy": 0.5})
 QUESTION = Question("Why?", [Choice("So", "Yes.", correct=True), Choice("No", "No.")])
 
 MAKERS: dict[str, Callable[[], Widget]] = {
     "AttentionSteps": lambda: widgets.AttentionSteps(PAIRS[0], PAIRS, PAIRS, tokens=TOKENS),
     "AttentionView": lambda: widgets.AttentionView(WEIGHTS, TOKENS),
     "ContrastiveMap": lambda: widgets.ContrastiveMap((PAIRS, PAIRS)),
+    "FineTuneExplorer": lambda: widgets.FineTuneExplorer([TUNED]),
     "LoRAView": lambda: widgets.LoRAView({"query": (PAIRS, 2 * PAIRS, PAIRS[:, :1] @ PAIRS[:1])}),
     "ErrorBrowser": lambda: widgets.ErrorBrowser(
         [{"text": "Not bad.", "label": 1, "probability": 0.2, "slices": ["negation"]}]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from underglass.widgets.attention_view import AttentionView
     from underglass.widgets.contrastive_map import ContrastiveMap
     from underglass.widgets.error_browser import ErrorBrowser
+    from underglass.widgets.fine_tune_explorer import FineTuneExplorer
     from underglass.widgets.lora_view import LoRAView
     from underglass.widgets.loss_explorer import LossExplorer
     from underglass.widgets.optimizer_race import OptimizerRace
@@ -25,6 +26,7 @@ __all__ = [
     "AttentionView",
     "ContrastiveMap",
     "ErrorBrowser",
+    "FineTuneExplorer",
     "LoRAView",
     "LossExplorer",
     "OptimizerRace",
@@ -40,6 +42,7 @@ _MODULES = {
     "AttentionView": "attention_view",
     "ContrastiveMap": "contrastive_map",
     "ErrorBrowser": "error_browser",
+    "FineTuneExplorer": "fine_tune_explorer",
     "LoRAView": "lora_view",
     "LossExplorer": "loss_explorer",
     "OptimizerRace": "optimizer_race",
