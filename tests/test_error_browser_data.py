@@ -44,7 +44,8 @@ def test_attention_is_within_what_its_docstring_says():
     shares = torch.linspace(0, 1, 5001).double()
     line = torch.stack([shares, 1 - shares], dim=-1)[:, None].expand(-1, 2, 2)  # [head q k]
     carried = read_attention({7: (["a", "b"], line, line)}, 9)
-    assert carried["_attended"] == [{"at": 7, "shape": [1, 5001, 2, 2], "tokens": ["a", "b"]}]
+    shape, tokens = [1, 5001, 2, 2], ["a", "b"]
+    assert carried["_attended"] == [{"at": 7, "shape": shape, "tokens": tokens, "start": 0}]
     bytes_ = np.frombuffer(carried["_attention"], "u1").reshape(2, 5001, 2, 2)
     np.testing.assert_array_equal(bytes_[0], bytes_[1])
     off = np.abs((bytes_[0] / 255.0) ** 2 - line.numpy())
@@ -63,7 +64,7 @@ def test_attention_of_any_kind(kind):
     }[kind]
     shape = {"one layer": [1, 5, 3, 3], "one head": [1, 1, 3, 3]}.get(kind, [2, 5, 3, 3])
     browser = ErrorBrowser([GOOD], attention={0: (TOKENS, weights, weights)})
-    assert browser._attended == [{"at": 0, "shape": shape, "tokens": TOKENS}]
+    assert browser._attended == [{"at": 0, "shape": shape, "tokens": TOKENS, "start": 0}]
     assert len(browser._attention) == 2 * math.prod(shape)
 
 

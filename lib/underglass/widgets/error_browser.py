@@ -8,13 +8,13 @@ Chapter: chapters/09_fine_tuning.ipynb
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from traitlets import Bool, Bytes, Dict, Enum, Float, Int, List, Unicode, validate
+from traitlets import Bytes, Dict, Enum, Float, Int, List, Unicode, validate
 
 from underglass.widgets.error_table import check_names, read_attention, read_predictions
 from underglass.widgets.frame import Widget
 
-OUTCOMES = ("all", "right", "wrong")
-ORDERS = ("loss", "surest", "unsure", "longest", "shortest", "given")
+OUTCOMES = ("all", "right", "wrong", "attention")
+ORDERS = ("loss", "surest", "unsure", "given")
 GROUPS = ("slice", "confidence")
 REASONS = ("negation", "irony", "praise and blame", "needs knowledge", "label is doubtful", "other")
 
@@ -32,15 +32,14 @@ class ErrorBrowser(Widget):
 
     The traits follow what the reader does, and can be set from Python:
 
-        outcome: which of those that match are listed: "all", "right" or "wrong"
+        outcome: which of those that match are listed: "all", "right", "wrong", or those whose
+            "attention" is held
         slice: name of a slice, or "" for every sentence
         label: only sentences labelled so, 0 or 1; None for both
         least, most: the range of confidence, from `least` up to but not `most` (1 is within)
-        search: only texts that contain this, in small letters or capitals
-        whole_words: what is searched must be whole words: "not", and no "nothing"
-        only_attention: only sentences whose attention is held
-        order: "loss" (from the surest error to the surest hit), "surest", "unsure", "longest",
-            "shortest" or "given"
+        search: only texts that contain this, in small letters or capitals; " not " with its spaces
+            finds no "nothing"
+        order: "loss" (from the surest error to the surest hit), "surest", "unsure" or "given"
         group: what the table compares, "slice" or "confidence"
         opened: index of the sentence that is read, or None for the first listed
         given: the reasons the reader gave: index, as a string -> name
@@ -70,8 +69,6 @@ class ErrorBrowser(Widget):
     least = Float(0.5).tag(sync=True)
     most = Float(1.0).tag(sync=True)
     search = Unicode("").tag(sync=True)
-    whole_words = Bool(False).tag(sync=True)
-    only_attention = Bool(False).tag(sync=True)
     order = Enum(ORDERS, default_value="loss").tag(sync=True)
     group = Enum(GROUPS, default_value="slice").tag(sync=True)
     opened = Int(None, allow_none=True).tag(sync=True)

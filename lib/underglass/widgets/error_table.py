@@ -95,14 +95,13 @@ def read_attention(attention: Any, count: int) -> dict[str, Any]:
     """The traits that hold the attention of some of `count` sentences, before and after."""
     if not isinstance(attention, Mapping):
         raise TypeError(f"attention is a {type(attention).__name__}, expected a dict by index")
-    pairs = {index: _pair(index, given, count) for index, given in attention.items()}
-    return {
-        "_attended": [
-            {"at": int(at), "shape": list(one.weights.shape), "tokens": one.tokens}
-            for at, (one, _) in pairs.items()
-        ],
-        "_attention": b"".join(_packed(one) for pair in pairs.values() for one in pair),
-    }
+    attended, weights = [], b""
+    for at, given in attention.items():
+        pair = _pair(at, given, count)
+        shape, tokens = list(pair[0].weights.shape), pair[0].tokens
+        attended.append({"at": int(at), "shape": shape, "tokens": tokens, "start": len(weights)})
+        weights += b"".join(map(_packed, pair))
+    return {"_attended": attended, "_attention": weights}
 
 
 def _pair(index: Any, given: Any, count: int) -> list[Sentence]:
