@@ -7,6 +7,7 @@ updates have in common).
 Chapter: chapters/09_fine_tuning.ipynb
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -24,8 +25,10 @@ SIDE = 48  # rows and columns of a picture: cells of 3 pixels on a phone; 1/8 of
 TERMS = 256  # that the browser can add up: 50 kB a matrix, and far beyond what LoRA uses
 FINEST = 32767  # a picture's numbers in 16 bits: steps of 1/32767 of the largest
 NOISE = torch.finfo(torch.float32).eps  # B A multiplied out in float32 is not of rank r to the bit
+OF_THEIR_OWN = 0.98  # of a picture's numbers have colours of their own, the others the last one
 PARTS = ("before", "after", "lora")
 UPDATES = ("full", "lora")
+SIGNS = {"full": "ΔW", "lora": "BA"}
 
 
 class LoRAView(Widget):
@@ -97,7 +100,7 @@ class LoRAView(Widget):
 
     @traitlets.validate("update")
     def _valid_update(self, proposal: dict) -> str:
-        if proposal["value"] == "lora" and self._matrices and self._here()["cosine"] is None:
+        if proposal["value"] == "lora" and self._matrices and "cosine" not in self._here():
             raise ValueError(f"update='lora', expected 'full': {self.shown!r} has no LoRA update")
         return proposal["value"]
 
@@ -117,7 +120,7 @@ class LoRAView(Widget):
         here = self._here()
         if self.rank > here["reach"]:
             self.rank = here["full"]
-        if here["cosine"] is None:
+        if "cosine" not in here:
             self.update = "full"
 
     def _here(self) -> dict:
@@ -146,6 +149,7 @@ class _Matrix:
     def described(self) -> dict[str, Any]:
         """What is not in the packed numbers; `reach` is how far terms can be added one by one."""
         full, ranks = min(self.weight.shape), self.ranks()
+        reach = full if ranks["full"] <= TERMS else TERMS
         return {
             "name": self.name,
             "shape": list(self.weight.shape),
@@ -153,11 +157,40 @@ class _Matrix:
             "columns": _spread(self.weight.shape[1]),
             "norm": float(np.linalg.norm(self.weight)),
             "full": full,
-            "reach": full if ranks["full"] <= TERMS else TERMS,
-            "ranks": ranks,
-            "terms": {kind: min(rank, TERMS) for kind, rank in ranks.items()},
-            "cosine": _cosine(*self.updates.values()) if "lora" in ranks else None,
+            "reach": reach,
+            "stops": _stops(full, reach),
+            "sample": self._sample(),
+            **_colours(self._shown(self.weight)),
+            "updates": [self._update(kind, rank) for kind, rank in ranks.items()],
+            **(self._compared() if "lora" in ranks else {}),
         }
+
+    def _update(self, kind: str, rank: int) -> dict[str, Any]:
+        sizes = {"kind": kind, "sign": SIGNS[kind], "rank": rank, "terms": min(rank, TERMS)}
+        return sizes | _colours(self._shown(self.updates[kind]))
+
+    def _shown(self, table: np.ndarray) -> np.ndarray:
+        """What the pictures show of a matrix."""
+        return table[np.ix_(*(_spread(size) for size in table.shape))]
+
+    def _sample(self) -> str:
+        parts = []
+        for size, word in zip(self.weight.shape, ("row", "column"), strict=True):
+            many = f"{size:,} {word}{'s' * (size != 1)}"
+            parts.append(f"all {many}" if size <= SIDE else f"{SIDE} of {many}, evenly spread")
+        colours = "W has colours of its own; the other three share theirs."
+        return f"Shown: {parts[0]}; {parts[1]}. {colours}"
+
+    def _compared(self) -> dict[str, Any]:
+        """The cosine of both updates, and of the full one and its best of LoRA's rank."""
+        values, rank = self.factors["full"][1], self.ranks()["lora"]
+        size = np.linalg.norm(values) or 1.0
+        ideal = float(np.linalg.norm(values[:rank]) / size)
+        verdict = (
+            f"BA is not ΔW cut off at rank {rank}: it was learned on its own. Directions in "
+            "common: those of BA with the first r of ΔW; 1 where one holds the other."
+        )
+        return {"cosine": _cosine(*self.updates.values()), "ideal": ideal, "verdict": verdict}
 
     def in_common(self) -> np.ndarray:
         """[2 rank]: of each direction of the full update, how much lies in LoRA's; those that are
@@ -170,14 +203,12 @@ class _Matrix:
     def packed(self) -> bytes:
         """The weight, then each update: its singular values, itself, and both sides of its terms,
         each with the root of σ; then what the updates have in common."""
-        d_out, d_in = self.weight.shape
-        rows, columns = _spread(d_out), _spread(d_in)
-        at = np.ix_(rows, columns)
-        parts = [_fixed(self.weight[at])]
+        rows, columns = (_spread(size) for size in self.weight.shape)
+        parts = [_fixed(self._shown(self.weight))]
         for kind, rank in self.ranks().items():
             u, s, vt = self.factors[kind]
             root, terms = np.sqrt(s[:TERMS, None]), slice(min(rank, TERMS))
-            parts += [s.astype("<f8").tobytes(), _fixed(self.updates[kind][at])]
+            parts += [s.astype("<f8").tobytes(), _fixed(self._shown(self.updates[kind]))]
             parts.append(_fixed((root * u.T[:TERMS])[terms, rows]))
             parts.append(_fixed((root * vt[:TERMS])[terms, columns]))
         if "lora" in self.updates:
@@ -189,6 +220,22 @@ def _spread(size: int) -> list[int]:
     """At most SIDE places, evenly over `size`."""
     count = min(size, SIDE)
     return [i * size // count for i in range(count)]
+
+
+def _stops(full: int, reach: int) -> list[int]:
+    """Ranks at which the slider stops: every one up to 16, then ever fewer, and all."""
+    stops = [0]
+    while (following := stops[-1] + max(1, 2 ** (stops[-1].bit_length() - 4))) <= reach:
+        stops.append(following)
+    return stops if stops[-1] == full else [*stops, full]
+
+
+def _colours(shown: np.ndarray) -> dict[str, Any]:
+    """Where the colours of a picture end, and the digits after the point of its numbers: three of
+    that end."""
+    sizes = np.sort(np.abs(shown), axis=None)
+    end = float(sizes[math.ceil(OF_THEIR_OWN * sizes.size) - 1] or sizes[-1])
+    return {"end": end, "places": max(0, 2 - math.floor(math.log10(end))) if end else 2}
 
 
 def _fixed(table: np.ndarray) -> bytes:
