@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from underglass.experiments.fine_tuning_plans import cures, grid, methods, search
+from underglass.experiments.fine_tuning_plans import cures, grid, layers, methods, search
 from underglass.experiments.plan import Plan
 from underglass.experiments.recipe import Recipe
 
@@ -98,5 +98,13 @@ def _length(steps: int) -> dict[str, int]:
 
 PLANS = {
     plan.name: plan
-    for plan in (optimizer_rates(), optimizer_effects(), search(), methods(), grid(), cures())
+    for plan in (
+        optimizer_rates(),
+        optimizer_effects(),
+        search(),
+        methods(),
+        layers(),
+        grid(),
+        cures(),
+    )
 }
