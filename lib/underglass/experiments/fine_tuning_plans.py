@@ -97,9 +97,9 @@ def methods() -> Plan:
 
 
 ABOUT_LAYERS = """\
-Full fine-tuning as in fine_tuning_methods, with the tables and the lower three of six blocks frozen,
-or with a rate that shrinks by a fifth from layer to layer downwards. The recipe is that of full
-fine-tuning: no search was made for them. Judged as there."""
+Full fine-tuning as in fine_tuning_methods, but with the tables and the lower three of six blocks
+frozen, or with a rate that shrinks by a fifth from layer to layer downwards. The recipe is that of
+full fine-tuning: no search was made for them. Judged as there."""
 
 
 def layers() -> Plan:
