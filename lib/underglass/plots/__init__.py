@@ -10,6 +10,7 @@ Backgrounds are transparent and lines mid-gray, so that a figure stands on a whi
 dark one.
 """
 
+from underglass.plots.fine_tuning import learning_curves, opinions, shares
 from underglass.plots.heads import heads, two_halves
 from underglass.plots.lines import curves
 from underglass.plots.losses import bars, reliability, seen
@@ -21,10 +22,13 @@ __all__ = [
     "curves",
     "heads",
     "intervals",
+    "learning_curves",
+    "opinions",
     "panels",
     "rates",
     "reliability",
     "seen",
+    "shares",
     "two_halves",
     "valley",
 ]
