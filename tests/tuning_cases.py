@@ -100,3 +100,38 @@ def best_rate(found: dict[Key, list[Run]], method: str, amount: int) -> float | 
         and len(accuracies(found[method, rate, amount])) == len(found[method, rate, amount])
     }
     return max(means, key=means.__getitem__) if means else None
+
+
+def whole(found: dict[Key, list[Run]], method: str, rate: float, amount: int) -> bool:
+    """Whether the cell was run, and no seed of it diverged."""
+    runs = found.get((method, rate, amount), [])
+    return bool(runs) and len(accuracies(runs)) == len(runs)
+
+
+def ranking(found: dict[Key, list[Run]], amount: int, rate: float | None = None) -> list[Key]:
+    """The methods' cells by mean accuracy, best first: each at its best rate, or all at this."""
+    cells = []
+    for method in RATES:
+        at = best_rate(found, method, amount) if rate is None else rate
+        if at is not None and whole(found, method, at, amount):
+            cells.append((method, at, amount))
+    return sorted(cells, key=lambda key: -float(np.mean(accuracies(found[key]))))
+
+
+def thinned(runs: list[Run]) -> tuple[np.ndarray, np.ndarray]:
+    """[point] steps, and [seed point] means of as many losses as leave at most 60 points."""
+    steps = runs[0].history["step"]
+    apart = math.ceil(len(steps) / 60)
+    starts = range(0, len(steps), apart)
+    losses = [[np.mean(r.history["loss"][i : i + apart]) for i in starts] for r in runs]
+    return np.array([steps[i : i + apart][-1] for i in starts]), np.array(losses)
+
+
+def followed(found: dict[Key, list[Run]], method: str, rate: float | None = None) -> list[Key]:
+    """The cells of a method over the amount of data that have an accuracy, as in `ranking`."""
+    cells = []
+    for amount in AMOUNTS:
+        at = best_rate(found, method, amount) if rate is None else rate
+        if at is not None and accuracies(found.get((method, at, amount), [])):
+            cells.append((method, at, amount))
+    return cells

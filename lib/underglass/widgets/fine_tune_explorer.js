@@ -66,7 +66,7 @@ function render({ model, el }) {
   const keeps = button("", keep), none = button("Keep none", () => save({ compared: [] }));
   const selects = [select("map of", "colour", Object.entries(MEASURES).map(([name, [said]]) => [name, said])),
     select("each method", "at", [["best", "at its best rate"], ["chosen", "at the chosen rate"]])];
-  const now = h("p", { class: "now", "aria-live": "polite" }), lead = h("p", { class: "now lead" }), key = h("p", { class: "key" }), title = h("h5", {}), table = h("table", { class: "values" });
+  const now = h("p", { class: "now", "aria-live": "polite" }), lead = h("p", { class: "lead" }), key = h("p", { class: "key" }), title = h("h5", {}), table = h("table", { class: "values" });
   const cells = s("g", { tabindex: 0, role: "application", class: "cells", onkeydown: step });
   const map = s("svg", { class: "plot map", role: "group", "aria-label": "The grid of runs" }, cells), [over, losses] = ["over", "losses"].map((name) => s("svg", { class: `plot ${name}`, role: "img" }));
   const place = h("div", {}, map), view = h("div", { class: "ug ug-tuning" }, h("h4", { class: "ug-title" }, "Method, learning rate, amount of data"),
