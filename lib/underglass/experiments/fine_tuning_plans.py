@@ -154,7 +154,7 @@ def grid() -> Plan:
         "fine_tuning_grid",
         ABOUT_GRID.replace("\n", " "),
         recipes,
-        seeds=(10, 11, 12),
+        seeds=(10, 11),
         keeps=KEEPS,
         data=("minilm", "sentiment"),
         task=task,
