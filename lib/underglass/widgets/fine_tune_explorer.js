@@ -1,7 +1,7 @@
 // The widget of fine-tuning runs: a map of methods and rates, each method over the amount of data, and
 // cells side by side, with their loss and what they cost. See fine_tune_cells.js.
 
-const LEFT = 44, RIGHT = 14, TOP = 24, TALL = 230, LEGEND = 20, ENTRY = 165; // the picture over the amount of data, in pixels
+const LEFT = 44, RIGHT = 14, TOP = 24, TALL = 230, LEGEND = 20, ENTRY = 175; // the picture over the amount of data, in pixels
 const ROW = 34, HEADS = 38, WORDY = 62; // a row of the map; what is above them; a cell so wide holds the range too
 const OVER = 32, LOW = 104, UNDER = 20, LEAST = 128, MOST = 280, BETWEEN = 10; // loss curves side by side
 const KEPT = 8, LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", COLOURS = 8;
@@ -78,13 +78,13 @@ function render({ model, el }) {
   // The map
 
   function drawMap(list) {
-    const { rates, methods } = grid, n = get("amount"), side = Math.min(110, width * 0.22), wide = (width - side) / rates.length, measure = get("colour"), [name, heading, show] = MEASURES[measure];
+    const { rates, methods } = grid, n = get("amount"), side = Math.min(110, width * 0.26), wide = (width - side) / rates.length, measure = get("colour"), [name, heading, show] = MEASURES[measure];
     const share = shareOf(grid, measure), scale = weightScale(view), strong = (on) => (on ? " on" : "");
     const inside = (cell, best) => {
       const value = cell[measure], known = Number.isFinite(value), colour = known ? scale(0.06 + 0.94 * share(value)) : null, among = list.indexOf(cell), range = measure === "accuracy" && wide >= WORDY && cell.kept.length > 1;
       const label = `${cell.said} at ${rateText(cell.rate)}: ${accuracyOf(cell)}${measure !== "accuracy" && known ? `, ${name} ${show(value)}` : ""}${best ? "; the best rate here" : ""}${among < 0 ? "" : `; below as ${LETTERS[among]}`}`;
       return [{ role: "img", "aria-label": label, "data-cell": `${cell.name},${cell.rate}`, style: colour && `fill: ${inkOn(colour)}`, onclick() { if (cell === chosen()) keep(); else choose(cell); } }, colour && `fill: ${css(colour)}`,
-        put(wide / 2, range ? 16 : 21, known ? show(value) : "–", "mid value"), range && put(wide / 2, 28, `${hundred(cell.low)}–${hundred(cell.high)}`, "mid range"),
+        put(wide / 2, range ? 16 : 24, known ? show(value) : "–", "mid value"), range && put(wide / 2, 28, `${hundred(cell.low)}–${hundred(cell.high)}`, "mid range"),
         (best || cell.lost) && put(wide - 4, 12, best ? "★" : "✕", "end mark"), among >= 0 && put(4, 12, LETTERS[among], "mark")];
     };
     cells.replaceChildren(put(0, 12, `${heading}, ${withData(n)}`, "plot-title"), put(0, HEADS - 6, "rate"), ...rates.map((r, j) => put(side + (j + 0.5) * wide, HEADS - 6, rateText(r), `tick mid${strong(r === get("rate"))}`)),
