@@ -289,13 +289,13 @@ def test_charts_stand_where_the_numbers_say(show):
     parts = triple(29, 31)
     page = show(LoRAView({"query": parts}, rank=4))
     before, after, lora = (part.double().numpy() for part in parts)
-    s, own = (np.linalg.svd(x)[1] for x in (after - before, lora))
+    s, own = (np.linalg.svd(x)[1] / norm(x) for x in (after - before, lora))
     kept, lost = heights(page, 0, ".kept"), heights(page, 0, ".lost")
     most = max(s[0], own[0])
     np.testing.assert_allclose([*kept[:, 1], *lost[:, 1]], s, atol=0.002 * most)
     assert len(kept) == 4
     np.testing.assert_allclose(heights(page, 0, "path.other")[:, 1], own, atol=0.002 * most)
-    errors = np.sqrt([(s[r:] ** 2).sum() for r in range(30)] / (s**2).sum())
+    errors = np.sqrt([(s[r:] ** 2).sum() for r in range(30)])
     drawn = heights(page, 1, "path.error")
     np.testing.assert_allclose(drawn[:, 1], errors, atol=0.002)
     stored = [r * (29 + 31) / (29 * 31) for r in range(15)]  # at 15 more than the matrix
@@ -450,8 +450,8 @@ def test_saved_picture(show, theme):
     text = saved.value.path().read_text("utf-8")
     drawn = re.findall(r">([^<>]+)</text>", text)
     assert {"W, before", "ΔW, the update", "best of rank 2", "what remains"} <= set(drawn)
-    assert drawn[0].startswith("&lt;script&gt;alert(1)&lt;/script&gt;, full fine-tuning, rank 2: ")
-    assert f"error that remains {said(page, 'error')}" in drawn[0]
+    assert drawn[0] == "&lt;script&gt;alert(1)&lt;/script&gt;, full fine-tuning, rank 2"
+    assert f"error that remains {said(page, 'error')}, " in drawn[1]
     assert len(re.findall(r'href="data:image/png', text)) == 4
     assert page.locator("svg.plot").count() == 2
     assert "<script" not in text

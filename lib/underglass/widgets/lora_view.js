@@ -2,8 +2,8 @@
 // Joined after shared.js and scales.js (see frame.py); how the numbers are packed: lora_view.py.
 
 const PARTS = ["before", "update", "best", "rest"];
-const LEVELS = 100; // colours on either side of zero
-const WIDE = 350, LEFT = 40, END = 342, TOP = 42, FOOT = 172, HIGH = 206; // of a chart, and where its axes are
+const LEVELS = 100; // colours each way
+const WIDE = 350, LEFT = 40, END = 342, TOP = 42, FOOT = 172, HIGH = 206; // of a chart
 const UPDATES = { full: "full fine-tuning", lora: "LoRA" };
 
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
@@ -93,7 +93,7 @@ export default {
     function draw() {
       matrix = matrices.find(({ name }) => name === get("shown"));
       update = matrix.updates[get("update")] ?? matrix.updates.full;
-      rank = get("rank") > matrix.reach ? matrix.full : get("rank"); // another matrix may have a smaller full rank
+      rank = get("rank") > matrix.reach ? matrix.full : get("rank");
       const { rows, columns, before } = matrix, { whole, sign } = update, sum = best(update, rank, rows.length, columns.length);
       tables = [before, whole, sum, whole.map((x, i) => x - sum[i])];
       ["W, before", `${sign}, the update`, `best of rank ${rank}`, "what remains"].forEach(paint);
@@ -109,7 +109,7 @@ export default {
       tell();
     }
 
-    /** A number of a picture, with the digits that the end of its colours has. */
+    /** A number of a picture, with as many digits as its colours' end. */
     const said = (part, number) => format(number, (part ? update : matrix).places);
 
     function paint(name, part) {
@@ -145,7 +145,7 @@ export default {
       verdict.textContent = matrix.verdict;
     }
 
-    /** A chart over the ranks from `from`, emptied, and what draws into it. */
+    /** An emptied chart, and what draws into it. */
     function chart(svg, from, title, below, most) {
       const { full } = matrix, y = scaleOf(0, most || 1, FOOT, TOP), up = (n) => text(y.pixel(Math.min(n, y.high))), x = scaleOf(1, full + 1, LEFT, END, true), at = (r) => text(x.pixel(r + 1));
       svg.replaceChildren(write(0, 14, title, "heading"), write((LEFT + END) / 2, FOOT + 30, below, "", "middle"));
@@ -165,28 +165,30 @@ export default {
     }
 
     function drawCharts() {
-      const { values, sign, errors } = update, [d_out, d_in] = matrix.shape, all = Object.values(matrix.updates), other = all.find((one) => one !== update);
-      const shares = (list) => list.map((error) => error / (list[0] || 1)), mine = shares(errors), stored = Array.from(errors, (_, r) => r / d_out + r / d_in);
-      const first = chart(charts[0], 1, `singular values σᵢ of ${sign}`, "i, from the largest", Math.max(...all.map((one) => one.values[0])));
+      const { sign, errors } = update, [d_out, d_in] = matrix.shape, all = Object.values(matrix.updates), other = all.find((one) => one !== update);
+      // each by its own size: LoRA's may be ten times that of the full one
+      const of = (list, { errors: [size] }) => list.map((x) => x / (size || 1)), mine = of(errors, update), values = of(update.values, update);
+      const stored = Array.from(errors, (_, r) => r / d_out + r / d_in);
+      const first = chart(charts[0], 1, `singular values σᵢ / ‖${sign}‖`, "i, from the largest", Math.max(...all.map((one) => of(one.values, one)[0])));
       const second = chart(charts[1], 0, "error that remains", "rank r", 1), { at, up } = second;
       const stems = Array.from(values, (value, k) => `M${first.at(k + 1)} ${FOOT}V${first.up(value)}`);
       first.path("kept", stems.slice(0, rank));
       first.path("lost", stems.slice(rank));
-      first.note(`the first ${rank} are kept`, "mine", true);
+      first.note(`kept: the first ${rank}`, "mine", true);
       second.line("stored", stored.filter((share) => share <= 1));
       if (other) {
-        first.line("other", other.values);
-        second.line("other", shares(other.errors));
+        first.line("other", of(other.values, other));
+        second.line("other", of(other.errors, other));
         first.note(`line: ${UPDATES[other.kind]}`, "other");
       }
       second.line("error", mine);
       charts[1].append(s("circle", { cx: at(rank), cy: up(mine[rank]), r: 4.5, class: "ring" }));
       second.note("‖what remains‖ / ‖update‖", "mine");
       second.note("– – numbers stored / all", "", true);
-      [`Singular values of ${sign}, the largest ${digits(values[0])}`, `Error that remains at rank ${rank}: ${format(mine[rank], 4)}`].forEach((told, i) => charts[i].setAttribute("aria-label", told));
+      [`Singular values, the largest ${format(values[0])} of ‖${sign}‖`, `Error that remains at rank ${rank}: ${format(mine[rank], 4)}`].forEach((told, i) => charts[i].setAttribute("aria-label", told));
     }
 
-    /** Row and column of a picture under the pointer. */
+    /** Row and column under the pointer. */
     function locate(event) {
       const box = event.currentTarget.getBoundingClientRect(), at = (share, { length }) => clamp(Math.floor(share * length), 0, length - 1);
       return [at((event.clientY - box.top) / box.height, matrix.rows), at((event.clientX - box.left) / box.width, matrix.columns)];
@@ -196,7 +198,7 @@ export default {
       const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -1e9], End: [0, 1e9] }[event.key];
       if (!by || event.ctrlKey || event.altKey) return;
       event.preventDefault();
-      event.stopPropagation(); // a notebook moves between its cells with the same keys
+      event.stopPropagation(); // a notebook uses the same keys
       cell = [matrix.rows, matrix.columns].map(({ length }, axis) => clamp(cell[axis] + by[axis], 0, length - 1));
       tell();
     }
@@ -208,18 +210,18 @@ export default {
       read.replaceChildren(`Row ${rows[i]}, column ${columns[j]}: `, ...tables.flatMap((table, part) => [["before ", ", update ", `, of rank ${rank} `, ", remains "][part], h("b", { "data-number": PARTS[part] }, said(part, table[i * columns.length + j]))]));
       pictures.setAttribute("aria-label", `${read.textContent}. Arrow keys move.`);
       clearTimeout(spoken);
-      const sentence = `${summary()}. ${read.textContent}`;
+      const sentence = `${about().join(": ")}. ${read.textContent}`;
       known ??= sentence; // what is there from the start is not news
       if (!there && sentence !== known) spoken = setTimeout(() => { status.textContent = known = sentence; }, 500);
     }
-    const summary = () => `${matrix.name}, ${UPDATES[update.kind]}, rank ${rank}: ${[...tiles.children].map((tile) => tile.textContent).join(", ")}`;
+    const about = () => [`${matrix.name}, ${UPDATES[update.kind]}, rank ${rank}`, [...tiles.children].map((tile) => tile.textContent).join(", ")];
 
     /** Pictures and charts in one. */
     function picture() {
       const side = 171, tall = (side * matrix.rows.length) / matrix.columns.length, group = (x, y, ...nodes) => s("g", { transform: `translate(${x} ${y})` }, nodes);
       const drawn = figures.map(({ canvas, name, low, high }, part) => group(part * (side + 12), 46, write(0, 0, name.textContent, "heading"),
         s("image", { y: 8, width: side, height: tall, href: canvas.toDataURL(), "image-rendering": "pixelated", preserveAspectRatio: "none" }), write(0, tall + 23, `${low.textContent} orange, ${high.textContent} blue`)));
-      return s("svg", { viewBox: `-10 0 740 ${tall + 110 + HIGH}`, class: "plot" }, write(0, 20, summary()), drawn, write(0, tall + 92, matrix.sample),
+      return s("svg", { viewBox: `-10 0 740 ${tall + 110 + HIGH}`, class: "plot" }, about().map((line, i) => write(0, 10 + 15 * i, line)), drawn, write(0, tall + 92, matrix.sample),
         charts.map((svg, i) => group(370 * i, tall + 106, [...svg.children].map((node) => node.cloneNode(true)))));
     }
 
