@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from underglass.experiments import fine_tuning_plans, record, recorded
+from underglass import pretrained
+from underglass.experiments import film_sentiment, fine_tuning_plans, record, recorded
 from underglass.experiments.film_sentiment.recipe import FilmRecipe
 from underglass.experiments.plan import Plan
 from underglass.experiments.plans import PLANS
 from underglass.experiments.recipe import Recipe
 from underglass.experiments.recording import read
+from underglass.finetuning import lora
 
 SEARCH = PLANS["fine_tuning_search"]
 
@@ -88,9 +90,9 @@ def test_the_methods_have_the_recipes_that_won_the_search():
         chosen = fine_tuning_plans.CHOSEN[run.settings["method"]]
         assert chosen == {name: run.settings[name] for name in chosen}
         assert {*chosen} == {"rate", "rows", "warmup", "weight_decay"}
-    recipes = {s["method"]: recipe for s, recipe in PLANS["fine_tuning_methods"].recipes}
-    for method in ("frozen", "layerwise"):
-        assert replace(recipes[method], method="full") == recipes["full"]
+    full = PLANS["fine_tuning_methods"].recipes[0][1]
+    for _, recipe in PLANS["fine_tuning_layers"].recipes:
+        assert replace(recipe, method="full") == full
 
 
 def test_the_recorded_search_went_on_with_the_best():
@@ -155,3 +157,29 @@ def test_weights_that_a_run_keeps_come_beside_the_recording(tmp_path):
         )
     assert (tmp_path / "kept" / "full_0" / "updates.safetensors").is_file()
     assert read(tmp_path / "kept.json").runs[0].outcome["accuracy"] == 1.0
+
+
+# Weights that come with the library ---------------------------------------------------------------
+
+
+def test_the_adapter_is_that_of_the_recorded_run():
+    (run,) = recorded("fine_tuning_methods").where(method="lora", seed=0)
+    model = film_sentiment.model("head", seed=9)
+    lora.load(model, film_sentiment.adapter())
+    sentences = film_sentiment.split().test[:60]
+    found = film_sentiment.log_odds(model, sentences).tolist()
+    # Three decimals were noted; another processor adds up in another order.
+    assert found == pytest.approx(run.outcome["log_odds"]["test"][:60], abs=2e-3)
+    other = film_sentiment.log_odds(film_sentiment.model("head", seed=9), sentences).tolist()
+    assert other != pytest.approx(found, abs=0.1)
+
+
+def test_the_updates_are_small_changes_of_minilms_own_matrices():
+    bert = pretrained.load("minilm")
+    found = film_sentiment.updates()
+    assert len(found) == 2
+    for name, (before, change) in found.items():
+        torch.testing.assert_close(before, bert.get_parameter(name.removeprefix("bert.")))
+        assert change.shape == before.shape == (384, 384)
+        assert 1e-3 < change.norm() / before.norm() < 0.5
+        assert (change != 0).float().mean() > 0.99
