@@ -30,6 +30,8 @@ WITHOUT_SCRIPT = (
 LINKS = {"LinkModel", "DirectionalLinkModel"}
 SHARED = ("_esm", "_css")
 SEAM = "\f"  # between the files of a script: see underglass.widgets.frame
+# Comments that have lines of their own: for who reads the files, not for the page.
+COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 # Traits that only a live notebook reads: whereabouts of ipywidgets' own classes, and its box model.
 LIVE_ONLY = {
     *("layout", "tabbable", "tooltip", "_dom_classes", "_anywidget_id", "_model_module"),
@@ -83,7 +85,7 @@ def share_sources(state: dict[str, Any]) -> list[str]:
     for entry in state.values():
         for name in SHARED:
             if isinstance(text := entry["state"].get(name), str):
-                files = [file.strip("\n") for file in text.split(SEAM)]
+                files = [COMMENT.sub("", file).strip("\n") for file in text.split(SEAM)]
                 found = [numbers.setdefault(file, len(numbers)) for file in files]
                 entry["state"][name] = {"source": found}
     return list(numbers)

@@ -368,6 +368,31 @@ def test_widget_that_another_refers_to_is_kept():
     assert set(page_widgets.needed(state, ["a"])) == {"a", "b"}
 
 
+SCRIPT = """\
+/** What it does,
+ *  in two lines. */
+export function place(x) { // 1 to 3
+  // why this
+  const address = "https://x.org/*"; /* kept */
+  /* kept too */ use(address);
+  /* one line */
+  return `
+    // in a text`;
+}
+"""
+
+
+def test_comments_with_lines_of_their_own_stay_out_of_the_page():
+    state = {"a": {"state": {"_esm": SCRIPT}}}
+    (found,) = page_widgets.share_sources(state)
+    lines = SCRIPT.splitlines()
+    assert found.splitlines() == [lines[2], lines[4], lines[5], lines[7], lines[9]]
+    # A text of several lines loses what looks like a comment: no widget has such a text.
+    for path in (ROOT / "lib" / "underglass" / "widgets").glob("*.js"):
+        quoted = re.findall(r"`[^`]*`", path.read_text("utf-8"))
+        assert not [text for text in quoted if page_widgets.COMMENT.search(text)]
+
+
 # The reader's buttons -----------------------------------------------------------------------------
 
 
