@@ -85,7 +85,7 @@ class FilmRecipe:
 
         Args:
             steps: how many of the recipe's steps; all of them unless given.
-            folder: where weights that are to be kept go, if the run is judged in full.
+            folder: where weights go that are to be kept: those of seed 0, if judged in full.
 
         Returns:
             What happened; the step at which the loss or the gradient was no finite number any more,
@@ -97,7 +97,7 @@ class FilmRecipe:
         outcome |= scoring.cost(self.method, classifier)._asdict()
         if diverged is None:
             outcome |= self.judge(classifier)
-            if self.in_full and folder is not None:
+            if self.in_full and folder is not None and seed == 0:  # one is enough to look at
                 weights.keep(classifier, self.method, folder / f"{self.method}_{seed}")
         return history, diverged, outcome
 
