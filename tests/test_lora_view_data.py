@@ -12,7 +12,7 @@ import torch
 from refusals import refused
 from torch import Tensor
 from underglass.widgets import LoRAView
-from underglass.widgets.lora_view import TERMS
+from underglass.widgets.low_rank import TERMS
 
 
 def triple(d_out: int, d_in: int, rank: int = 3) -> tuple[Tensor, Tensor, Tensor]:

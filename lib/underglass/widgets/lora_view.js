@@ -1,5 +1,5 @@
 // LoRAView: a weight matrix, its update by fine-tuning, and the best update of each rank in its place.
-// Joined after shared.js and scales.js (see frame.py); how the numbers are packed: lora_view.py.
+// Joined after shared.js and scales.js (see frame.py); how the numbers are packed: low_rank.py.
 
 const PARTS = ["before", "update", "best", "rest"];
 const LEVELS = 100; // colours each way
