@@ -249,4 +249,6 @@ def own_slice(attempt: Attempt) -> str:
         found.append(belongs)
     require(any(found), f"none of {len(TEXTS)} trial sentences is in it: widen the rule")
     require(not all(found), f"all of {len(TEXTS)} trial sentences are in it: narrow the rule")
-    return f"{sum(found)} of {len(TEXTS)} trial sentences are in it. Is the model worse there?"
+    return (
+        f"{sum(found)} of {len(TEXTS)} trial sentences are in it; now see how the model does there."
+    )
