@@ -20,7 +20,7 @@ from underglass.experiments.speeches_gpt import reading
 from underglass.training import History
 from underglass.widgets import TrainingCurves
 
-NAMES = [name for name in PLANS if (recording.FOLDER / f"{name}.json").exists()]
+NAMES = list(PLANS)
 SMALL = Plan(
     "small",
     "Two recipes.",
