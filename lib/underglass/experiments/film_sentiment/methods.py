@@ -17,7 +17,8 @@ from underglass.finetuning import freeze, layerwise_groups, lora
 from underglass.models.bert import BERT
 
 METHODS = ("head", "frozen", "full", "layerwise", "lora")
-NUM_FROZEN = 3  # of the six blocks, with the tables beneath them, in the method "frozen"
+NUM_BLOCKS = 6  # of MiniLM
+NUM_FROZEN = 3  # of these, with the tables beneath them, in the method "frozen"
 DECAY = 0.8  # "layerwise": the rate of a block, as a share of that of the block above
 # "lora": into every matrix of the blocks, which is 1.5 % of the model's numbers at this rank.
 TARGETS = ("blocks.*_proj",)
@@ -25,7 +26,7 @@ RANK, ALPHA = 8, 16.0
 
 
 class Classifier(nn.Module):
-    """W p + b, where p is the mean of BERT's vectors over the tokens of the sentence.
+    """W h + b, where h is the mean of BERT's vectors over the tokens of the sentence.
 
     The mean, not the vector of [CLS] (as in `BERTForClassification`): it is what this MiniLM was
     trained to sum a sentence up in, by its authors.
@@ -58,7 +59,7 @@ class Classifier(nn.Module):
     def embed(
         self, ids: Int64[Tensor, "batch seq"], mask: Bool[Tensor, "batch 1 seq"]
     ) -> Float[Tensor, "batch d_model"]:
-        """p: the mean over the tokens that are not padding."""
+        """h: the mean over the tokens that are not padding."""
         kept = mask.transpose(1, 2)
         return (self.bert(ids, mask) * kept).sum(dim=1) / kept.sum(dim=1)
 
