@@ -43,6 +43,11 @@ class Recipe:
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule={self.schedule!r}: expected one of {', '.join(SCHEDULES)}")
 
+    @property
+    def first_rate(self) -> float:
+        """The rate that a history notes, that of the first group: all have the same."""
+        return self.rate
+
     def factors(self) -> schedules.Schedule:
         """The factor of the rate at each step."""
         if self.schedule == "constant":

@@ -253,7 +253,7 @@ def run_of(columns: dict[str, Any], recipe: Recipe | FilmRecipe) -> Run:
         {
             "step": list(range(1, num_steps + 1)),
             "loss": columns["loss"],
-            "rate": [recipe.rate * factor(step) for step in range(num_steps)],
+            "rate": [recipe.first_rate * factor(step) for step in range(num_steps)],
             "gradient_norm": columns.get("gradient_norm", unknown),
             "tokens_per_second": unknown,
             "validation_step": columns["validation_step"],

@@ -62,6 +62,12 @@ class FilmRecipe:
         return self.epochs * -(-len(self.sentences(0)) // self.rows)
 
     @property
+    def first_rate(self) -> float:
+        """The rate that a history notes, that of the first group: layer-wise, the lowest one."""
+        down = methods.NUM_BLOCKS + 1 if self.method == "layerwise" else 0
+        return self.rate * methods.DECAY**down
+
+    @property
     def validate_every(self) -> int:
         return -(-self.steps // self.validations)
 
