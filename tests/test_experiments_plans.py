@@ -76,8 +76,13 @@ def test_every_rung_does_equal_work():
 
 def test_the_search_draws_recipes_from_all_of_its_space():
     recipes = [recipe for settings, recipe in SEARCH.recipes if settings["rung"] == 0]
+    assert all(isinstance(recipe, FilmRecipe) for recipe in recipes)
     for method, (low, high) in fine_tuning_plans.SEARCHED.items():
-        rates = [recipe.rate for recipe in recipes if recipe.method == method]
+        rates = [
+            settings["rate"]
+            for settings, _ in SEARCH.recipes
+            if (settings["method"], settings["rung"]) == (method, 0)
+        ]
         assert all(low <= rate <= high for rate in rates)
         assert max(rates) / min(rates) > math.sqrt(high / low)
     assert {recipe.rows for recipe in recipes} == {16, 32, 64}
@@ -118,6 +123,7 @@ def test_cures_change_one_thing_at_a_time():
         changed = {key for key, value in vars(recipe).items() if value != vars(plain)[key]}
         assert len(changed - {"epochs"}) == 1
         assert changed == {"amount", "epochs"} or len(changed) == 1, name
+        assert isinstance(recipe, FilmRecipe)
         assert recipe.epochs * (recipe.amount or 0) == 2000  # as much work
 
 
