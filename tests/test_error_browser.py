@@ -355,7 +355,9 @@ def weights(seed: int, n: int) -> torch.Tensor:
 
 def numbers(page: Page, which: int) -> torch.Tensor:
     """The table of one of the two attention matrices."""
-    cells = page.locator(".av-numbers").nth(which).locator("tbody td").all_inner_texts()
+    place = page.locator(".av-numbers").nth(which).locator("tbody td")
+    place.first.wait_for()  # it is drawn when the browser has told that it was opened
+    cells = place.all_inner_texts()
     n = math.isqrt(len(cells))
     return torch.tensor([number(cell) for cell in cells]).double().reshape(n, n)
 
