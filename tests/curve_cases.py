@@ -115,3 +115,25 @@ def spoken_values(page: Page, run: str) -> dict[str, float]:
             r"([a-z ]+) ([−\d.e∞]+|NaN)(?=[ ,(]|$)", said.split(": ", 1)[1]
         )
     }
+
+
+def unpacked(packed: bytes) -> list[dict[str, np.ndarray]]:
+    """The rows of each packed run, in order; written apart from the code that packs them."""
+    words, runs = np.frombuffer(packed, "<u4"), {}
+    while len(words):
+        number, rows, checks, flags, first, stride = (int(x) for x in words[:6])
+        assert flags in (0, 1)  # no rates, no gradient norms: the picture does not show them
+        words = words[6:]
+
+        def take(count, kind):
+            nonlocal words
+            column, words = words[:count].view(kind), words[count:]
+            return column
+
+        runs[number] = {
+            "step": take(rows, "<u4") if flags else first + stride * np.arange(rows),
+            "loss": take(rows, "<f4"),
+            "validation_step": take(checks, "<u4"),
+            "validation_loss": take(checks, "<f4"),
+        }
+    return [runs.get(i, {}) for i in range(1 + max(runs))]

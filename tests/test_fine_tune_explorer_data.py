@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from curve_cases import unpacked
 from ipywidgets.embed import dependency_state
 from refusals import refused
 from tuning_cases import AMOUNTS, LOST, MISSING, RATES, accuracies, best_rate, cells, grid
@@ -27,25 +28,8 @@ def run(settings: Any = (), outcome: Any = (), history: Any = GOOD) -> SimpleNam
 
 
 def curves(explorer: FineTuneExplorer) -> list[dict[str, np.ndarray]]:
-    """The rows of each run, in order; written apart from the code that packs them."""
-    words, runs = np.frombuffer(explorer._curves, "<u4"), {}
-    while len(words):
-        number, rows, checks, flags, first, stride = (int(x) for x in words[:6])
-        assert flags in (0, 1)  # no rates, no gradient norms: the picture does not show them
-        words = words[6:]
-
-        def take(count, kind):
-            nonlocal words
-            column, words = words[:count].view(kind), words[count:]
-            return column
-
-        runs[number] = {
-            "step": take(rows, "<u4") if flags else first + stride * np.arange(rows),
-            "loss": take(rows, "<f4"),
-            "validation_step": take(checks, "<u4"),
-            "validation_loss": take(checks, "<f4"),
-        }
-    return [runs.get(i, {}) for i in range(1 + max(runs))]
+    """The rows of each run, in order."""
+    return unpacked(explorer._curves)
 
 
 # What is read

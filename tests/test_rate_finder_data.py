@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from curve_cases import unpacked
 from ipywidgets.embed import dependency_state
 from rate_cases import BEST, RATES, finals, grid, lost_steps, run
 from refusals import refused
@@ -20,25 +21,8 @@ def measured(finder: RateFinder) -> dict[tuple[str, float], dict]:
 
 
 def curves(finder: RateFinder) -> list[dict[str, np.ndarray]]:
-    """The rows of each seed, in order; written apart from the code that packs them."""
-    words, seeds = np.frombuffer(finder._curves, "<u4"), {}
-    while len(words):
-        seed, rows, checks, flags, first, stride = (int(x) for x in words[:6])
-        assert flags in (0, 1)  # no rates, no gradient norms: the picture does not show them
-        words = words[6:]
-
-        def take(count, kind):
-            nonlocal words
-            column, words = words[:count].view(kind), words[count:]
-            return column
-
-        seeds[seed] = {
-            "step": take(rows, "<u4") if flags else first + stride * np.arange(rows),
-            "loss": take(rows, "<f4"),
-            "validation_step": take(checks, "<u4"),
-            "validation_loss": take(checks, "<f4"),
-        }
-    return [seeds.get(i, {}) for i in range(1 + max(seeds))]
+    """The rows of each seed, in order."""
+    return unpacked(finder._curves)
 
 
 # What is measured
