@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from underglass.experiments.film_sentiment.recipe import FilmRecipe
+from underglass.experiments.pretraining.recipe import PretrainingRecipe
 from underglass.experiments.recipe import Recipe, task
 
 
@@ -26,7 +27,7 @@ class Plan:
 
     name: str
     about: str
-    recipes: tuple[tuple[dict[str, Any], Recipe | FilmRecipe], ...]
+    recipes: tuple[tuple[dict[str, Any], Recipe | FilmRecipe | PretrainingRecipe], ...]
     seeds: tuple[int, ...]
     keeps: tuple[str, ...] = ("loss", "validation_loss")
     data: tuple[str, ...] = ("speeches",)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from underglass.experiments import pretraining_plans
 from underglass.experiments.fine_tuning_plans import cures, grid, layers, methods, search
 from underglass.experiments.plan import Plan
 from underglass.experiments.recipe import Recipe
@@ -106,5 +107,6 @@ PLANS = {
         layers(),
         grid(),
         cures(),
+        pretraining_plans.gpt(),
     )
 }

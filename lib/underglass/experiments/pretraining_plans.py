@@ -1,0 +1,58 @@
+"""The recorded runs of chapter 08: a causal model, a masked one, an LSTM, and six sizes."""
+
+import hashlib
+from typing import Any
+
+import torch
+
+from underglass.experiments.plan import Plan
+from underglass.experiments.pretraining import reading, scoring
+from underglass.experiments.pretraining.recipe import (
+    HIDDEN,
+    MAX_NORM,
+    VALIDATION_WINDOWS,
+    PretrainingRecipe,
+)
+
+KEEPS = ("loss", "validation_loss")
+SEEDS = (0,)
+ABOUT = """\
+A model that learns the State of the Union speeches from nothing: cleaned, without repeated
+paragraphs, every tenth year for validation and every tenth for the test, in tokens of a vocabulary
+of 3,072 learned from the training part. Windows of 256 tokens, 16 a batch; the rate rises for 5 %
+of the steps, then falls on a cosine to 0. The loss of each step and the validation loss are rounded
+to 5 significant digits. """
+ABOUT_GPT = """\
+A GPT, five layers of 192, four heads. Samples are what it writes after the same five words at five
+stages, with the same random numbers; bits per byte are over all of validation and test."""
+
+
+def task() -> dict[str, Any]:
+    """What all recipes have in common, as JSON holds it: the texts, their split and the tokens."""
+    parts = {part: torch.cat(reading.ids(part)) for part in reading.Split._fields}
+    ids = b"".join(own.numpy().astype("<i8").tobytes() for own in parts.values())
+    return {
+        "kind": "pretraining",
+        "tokens": {part: len(own) for part, own in parts.items()},
+        "bytes": {part: reading.num_bytes(part) for part in parts},
+        "vocab_size": reading.VOCAB_SIZE,
+        "seq": reading.SEQ,
+        "validation windows": VALIDATION_WINDOWS,
+        "hidden": HIDDEN,
+        "max_norm": MAX_NORM,
+        "sample": [scoring.PROMPT, scoring.SAMPLE, scoring.TEMPERATURE],
+        "ids": hashlib.sha256(ids).hexdigest(),
+    }
+
+
+def gpt() -> Plan:
+    """The causal model that the course ships."""
+    recipe = PretrainingRecipe(
+        "gpt", 192, 5, 4, 2400, 0.008, samples_at=(10, 60, 240, 960, 2400), in_full=True
+    )
+    return _plan("pretraining_gpt", ABOUT_GPT, (({"model": "gpt"}, recipe),))
+
+
+def _plan(name: str, about: str, recipes: tuple[tuple[dict[str, Any], Any], ...]) -> Plan:
+    about = (ABOUT + about).replace("\n", " ")
+    return Plan(name, about, recipes, SEEDS, keeps=KEEPS, task=task)
