@@ -1,5 +1,6 @@
 """Checkpoints of the usual layout (config.json, model.safetensors) into our models, and back.
 
+    model = pretrained.load("speeches_gpt")             # the course's own: see its README.md
     model = pretrained.load("minilm")                   # by a name of underglass.data
     model = pretrained.load("my/folder")                # from a folder
     model = pretrained.load("openai-community/gpt2")    # from a model hub, where one can be reached
@@ -58,11 +59,18 @@ Tokenizer = TypeVar("Tokenizer", WordPiece, BPE)
 @overload
 def load(name_or_path: Literal["minilm"]) -> BERT: ...
 @overload
+def load(name_or_path: Literal["speeches_gpt"]) -> GPT: ...
+@overload
+def load(name_or_path: Literal["speeches_bert"]) -> BERTForMaskedLM: ...
+@overload
 def load(name_or_path: str | Path, kind: type[Kind]) -> Kind: ...
 @overload
 def load(name_or_path: str | Path) -> Model: ...
 def load(name_or_path: str | Path, kind: type[nn.Module] | None = None) -> Any:
     """The model of a checkpoint, on the CPU, in the precision it was saved in, ready to use (eval).
+
+    The course's own, "speeches_gpt" and "speeches_bert", are kept in float16, to be half as large,
+    and come in float32.
 
     Where a config has several shares of dropout, ours is that of the layers' outputs.
 
@@ -83,7 +91,8 @@ def load(name_or_path: str | Path, kind: type[nn.Module] | None = None) -> Any:
     family = _family(settings)
     kind = _kind(family, settings, kind)
     tensors, path = read_weights(folder)
-    return load_model(family, settings, kind, tensors, path).eval()
+    model = load_model(family, settings, kind, tensors, path).eval()
+    return model.float() if files.is_own(name_or_path) else model
 
 
 def save(model: Model, path: str | Path, tokenizer: WordPiece | BPE | None = None) -> None:
@@ -119,7 +128,7 @@ def save(model: Model, path: str | Path, tokenizer: WordPiece | BPE | None = Non
 @overload
 def tokenizer(name_or_path: Literal["minilm"]) -> WordPiece: ...
 @overload
-def tokenizer(name_or_path: Literal["gpt2"]) -> BPE: ...
+def tokenizer(name_or_path: Literal["gpt2", "speeches_gpt", "speeches_bert"]) -> BPE: ...
 @overload
 def tokenizer(name_or_path: str | Path, kind: type[Tokenizer]) -> Tokenizer: ...
 @overload

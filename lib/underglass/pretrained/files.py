@@ -16,11 +16,14 @@ from underglass import data
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 VOCABULARIES = ["vocab.txt", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"]
 WANTED = [CONFIG, WEIGHTS, INDEX, "model-*.safetensors", *VOCABULARIES]
+OWN = Path(__file__).parent / "own"  # the models that come with the library
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def checkpoint_folder(name_or_path: str | Path) -> Path:
-    """The folder of a checkpoint: a name of `underglass.data`, a folder, or a name on the hub."""
+    """The folder of a checkpoint: a name of ours or of `underglass.data`, a folder, or a hub's."""
+    if is_own(name_or_path):
+        return OWN / str(name_or_path)
     if str(name_or_path) in _with_weights():
         return data.path(str(name_or_path))
     folder = Path(name_or_path).expanduser()
@@ -39,6 +42,15 @@ def checkpoint_folder(name_or_path: str | Path) -> Path:
             "with its owner, such as 'openai-community/gpt2'"
         )
     return _from_hub(str(name_or_path))
+
+
+def is_own(name_or_path: str | Path) -> bool:
+    """Whether it names a model that comes with the library."""
+    return str(name_or_path) in own_names()
+
+
+def own_names() -> list[str]:
+    return sorted(path.parent.name for path in OWN.glob(f"*/{CONFIG}"))
 
 
 def _with_weights() -> list[str]:

@@ -16,6 +16,7 @@ from underglass.experiments.pretraining import models, reading
 from underglass.experiments.pretraining.reading import SEQ
 from underglass.generation import generate
 from underglass.models.bert_heads import BERTForMaskedLM
+from underglass.models.gpt import GPT
 from underglass.models.parts import evaluating
 
 ROWS = 16
@@ -88,8 +89,9 @@ def sample(model: nn.Module) -> str:
 
 
 def keep(model: nn.Module, folder: Path) -> None:
-    """Write the model in float16, half the size, in the layout that `pretrained.load` reads."""
-    pretrained.save(copy.deepcopy(model).half(), folder)
+    """Write a GPT or a BERT in float16, in the layout that `pretrained.load` reads."""
+    if isinstance(model, GPT | BERTForMaskedLM):
+        pretrained.save(copy.deepcopy(model).half(), folder, reading.tokenizer())
 
 
 class Timed:
