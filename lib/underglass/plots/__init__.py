@@ -1,5 +1,5 @@
 """The figures of the book: curves and bars, a number for each head of a model, how losses and
-optimizers fare.
+optimizers fare, and what models are built of.
 
 Each function returns a matplotlib figure, or draws into `ax`, a panel of `panels(...)`:
 
@@ -10,22 +10,28 @@ Backgrounds are transparent and lines mid-gray, so that a figure stands on a whi
 dark one.
 """
 
+from underglass.plots.architectures import architecture, block
 from underglass.plots.fine_tuning import learning_curves, opinions, shares
 from underglass.plots.heads import heads, two_halves
 from underglass.plots.lines import curves
 from underglass.plots.losses import bars, reliability, seen
+from underglass.plots.neurons import excited, reach
 from underglass.plots.optimizers import intervals, rates, valley
 from underglass.plots.style import panels
 
 __all__ = [
+    "architecture",
     "bars",
+    "block",
     "curves",
+    "excited",
     "heads",
     "intervals",
     "learning_curves",
     "opinions",
     "panels",
     "rates",
+    "reach",
     "reliability",
     "seen",
     "shares",
