@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from underglass import widgets
+from underglass.models.gpt import GPT, GPTConfig
+from underglass.models.residual import trace
 from underglass.quiz import Choice, Question, Quiz
 from underglass.widgets.frame import Widget
 
@@ -21,6 +23,11 @@ TOKENS = ["a", "b", "c"]
 CELL = {"method": "full", "rate": 0.1, "amount": 50, "seed": 0}
 TUNED = SimpleNamespace(settings=CELL, history=HISTORY, outcome={"accuracy": 0.5})
 QUESTION = Question("Why?", [Choice("So", "Yes.", correct=True), Choice("No", "No.")])
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
 
 MAKERS: dict[str, Callable[[], Widget]] = {
     "AttentionSteps": lambda: widgets.AttentionSteps(PAIRS[0], PAIRS, PAIRS, tokens=TOKENS),
@@ -36,6 +43,10 @@ MAKERS: dict[str, Callable[[], Widget]] = {
     "PositionView": lambda: widgets.PositionView(),
     "Quiz": lambda: Quiz([QUESTION]),
     "RateFinder": lambda: widgets.RateFinder({"SGD": {0.1: [HISTORY], 1.0: [SECOND]}}),
+    "ResidualView": lambda: widgets.ResidualView(
+        trace(GPT(GPTConfig(5, 4, 6, 1, 2, 3), generator=seeded()), torch.tensor([[0, 1, 2]])),
+        list("abcde"),
+    ),
     "TrainingCurves": lambda: widgets.TrainingCurves({"one": [HISTORY, SECOND], "two": SECOND}),
 }
 LOOKS = """() => [...document.querySelector(".ug").querySelectorAll("*")].map((element) => {

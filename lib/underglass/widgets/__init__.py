@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from underglass.widgets.optimizer_race import OptimizerRace
     from underglass.widgets.position_view import PositionView
     from underglass.widgets.rate_finder import RateFinder
+    from underglass.widgets.residual_view import ResidualView
     from underglass.widgets.surfaces import Surface, surface
     from underglass.widgets.training_curves import TrainingCurves
 
@@ -32,6 +33,7 @@ __all__ = [
     "OptimizerRace",
     "PositionView",
     "RateFinder",
+    "ResidualView",
     "Surface",
     "TrainingCurves",
     "surface",
@@ -48,6 +50,7 @@ _MODULES = {
     "OptimizerRace": "optimizer_race",
     "PositionView": "position_view",
     "RateFinder": "rate_finder",
+    "ResidualView": "residual_view",
     "Surface": "surfaces",
     "TrainingCurves": "training_curves",
     "surface": "surfaces",
