@@ -3,6 +3,7 @@
     tokens = generate(model, tokenizer.encode("The state of the"), 20, temperature=0.8, top_p=0.9)
     for token in stream(model, prompt, 20): ...        # one at a time, as they come
     best, *others = beam_search(model, prompt, 20, num_beams=4)
+    text = speculative(model, draft, prompt, 20).tokens        # a small model guesses ahead
 
 Chapter: chapters/10_generation.ipynb
 """
@@ -17,16 +18,21 @@ from underglass.generation.sampling import (
     next_token_logits,
     penalize_repetition,
 )
+from underglass.generation.speculation import Speculated, acceptance, leftover, speculative
 
 __all__ = [
     "Beam",
+    "Speculated",
+    "acceptance",
     "beam_search",
     "draw",
     "generate",
     "keep_min_p",
     "keep_top_k",
     "keep_top_p",
+    "leftover",
     "next_token_logits",
     "penalize_repetition",
+    "speculative",
     "stream",
 ]
