@@ -11,7 +11,7 @@ LAYERS = [  # from the bottom up; a package counts as one
     {"cache", "positions"},
     {"attention"},
     {"layers"},
-    {"models"},
+    {"models", "quantization"},
     {"pretrained"},
     {"losses", "optimizers", "schedules"},
     {"plots", "widgets"},  # below what runs: `fit` shows its curves, and a widget takes plain data
