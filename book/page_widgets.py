@@ -13,8 +13,10 @@ A script is joined from files, some of which other widgets have too: each stands
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import live_weights
 from assets import serve, tools_hash
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -127,6 +129,9 @@ def embed(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
     for problem in problems(data["state"], shown):
         logger.warning(problem, location=page, type="book", subtype="widget")
     data["state"] = needed(data["state"], shown)
+    live_weights.place(
+        data["state"], Path(app.outdir), lambda place: context["pathto"](place, True)
+    )
     data["sources"] = share_sources(data["state"])
     body = VIEW.sub(lambda view: place(json.loads(view[1])["model_id"]), context["body"])
     runtime = f"{context['pathto']('_static/widget_runtime.js', True)}?v={tools_hash()[:8]}"

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import live_weights
 from ipywidgets import Widget
 from ipywidgets.embed import dependency_state, embed_data
 from playwright.sync_api import Browser, Page, Playwright
@@ -87,16 +89,19 @@ def opened(
 def widget_page(widgets: Sequence[Widget], path: Path, *, theme: str = "light") -> str:
     """Write a static page that shows `widgets` as the book does, without a kernel; its address.
 
-    Widgets joined by `jslink` need the link itself among `widgets`; it is not displayed.
+    Widgets joined by `jslink` need the link itself among `widgets`; it is not displayed. The
+    weights of live widgets are beside the page, as in the book.
     """
     state = dependency_state(widgets, drop_defaults=False)
     data = embed_data(views=widgets, state=state, drop_defaults=False)
+    manager_state: dict[str, Any] = data["manager_state"]  # pyright: ignore[reportAssignmentType]
+    live_weights.place(manager_state["state"], path.parent, str)
     shown = [v for v, w in zip(data["view_specs"], widgets, strict=True) if hasattr(w, "layout")]
     html = PAGE.format(
         theme=theme,
         back="#14181f" if theme == "dark" else "#ffffff",
         views="\n".join(VIEW.format(json.dumps(view)) for view in shown),
-        state=json.dumps(data["manager_state"]).replace("</", "<\\/"),
+        state=json.dumps(manager_state).replace("</", "<\\/"),
         runtime=RUNTIME.read_text("utf-8"),
     )
     path.write_text(html, "utf-8")
