@@ -4,12 +4,14 @@
     for token in stream(model, prompt, 20): ...        # one at a time, as they come
     best, *others = beam_search(model, prompt, 20, num_beams=4)
     text = speculative(model, draft, prompt, 20).tokens        # a small model guesses ahead
+    found = TextIndex(training).longest(tokens)                # has this been said before?
 
 Chapter: chapters/10_generation.ipynb
 """
 
 from underglass.generation.beams import Beam, beam_search
 from underglass.generation.loop import generate, stream
+from underglass.generation.memory import Match, TextIndex
 from underglass.generation.sampling import (
     draw,
     keep_min_p,
@@ -22,7 +24,9 @@ from underglass.generation.speculation import Speculated, acceptance, leftover, 
 
 __all__ = [
     "Beam",
+    "Match",
     "Speculated",
+    "TextIndex",
     "acceptance",
     "beam_search",
     "draw",
