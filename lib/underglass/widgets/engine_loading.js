@@ -92,17 +92,19 @@ function assemble(bytes) {
   const short = header.tensors.map(([name, ...shape]) => [name, take(shape[0])]); // vectors, and the scales of matrices
   const merges = Uint16Array.from(numbers(2 * header.merges, (id) => id));
   at += 4 * header.merges;
-  const kept = new Map(short), matrices = new Map();
+  const kept = new Map(short), tables = new Map();
   for (const [name, rows, columns] of header.tensors) {
     if (!columns) continue;
-    matrices.set(name, new Int8Array(bytes.buffer, at, rows * columns));
+    tables.set(name, new Table(new Int8Array(bytes.buffer, at, rows * columns), kept.get(name)));
     at += rows * columns;
   }
   if (at !== bytes.length) throw new Error(`the model has ${bytes.length} bytes: expected ${at}`);
-  const vector = (name) => kept.get(name);
-  const linear = (name) => new Linear(matrices.get(`${name}.weight`), vector(`${name}.weight`), vector(`${name}.bias`));
-  const norm = (name) => ({ weight: vector(`${name}.weight`), bias: vector(`${name}.bias`), eps: header.config.eps });
-  const weights = { config: header.config, linear, norm, vector };
+  const sizes = header.tensors.filter(({ length }) => length > 2), most = (which) => Math.max(...sizes.map((size) => size[which]));
+  const machine = new Machine(sizes.reduce((sum, [, rows, columns]) => sum + rows * (columns + 1), 0), most(1), most(2));
+  const table = (name) => tables.get(`${name}.weight`);
+  const linear = (name, bias = `${name}.bias`) => new Linear(machine, table(name), kept.get(bias));
+  const norm = (name) => ({ weight: kept.get(`${name}.weight`), bias: kept.get(`${name}.bias`), eps: header.config.eps });
+  const weights = { config: header.config, table, linear, norm };
   const own = header.kind === "gpt" ? { gpt: new GPT(weights) } : { bert: new BERT(weights) };
   return { tokenizer: new Tokenizer(header, merges), ...own };
 }

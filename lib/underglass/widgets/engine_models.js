@@ -18,11 +18,11 @@ const ACTIVATIONS = { gelu, gelu_tanh: geluTanh };
 
 /** What both models have: tables, blocks, and room for what a block computes with. */
 class Transformer {
-  /** @param {{ config: Object, linear: (name: string) => Linear, norm: (name: string) => Object }} weights @param {string} prefix */
-  constructor({ config, linear, norm }, prefix) {
+  /** @param {{ config: Object, table: (name: string) => Table, linear: (name: string) => Linear, norm: (name: string) => Object }} weights @param {string} prefix */
+  constructor({ config, table, linear, norm }, prefix) {
     this.config = config;
     this.activate = ACTIVATIONS[config.activation];
-    [this.tokens, this.positions] = ["tokens", "positions"].map((name) => linear(prefix + name));
+    [this.tokens, this.positions] = [table(`${prefix}tokens`), table(`${prefix}positions`)];
     this.norm = norm(`${prefix}norm`);
     this.blocks = Array.from({ length: config.num_layers }, (_, i) => {
       const at = (name) => `${prefix}blocks.${i}.${name}`;
@@ -44,9 +44,10 @@ class Transformer {
     if (past + ids.length > max_len) throw new RangeError(`${past + ids.length} tokens: expected at most max_len=${max_len}`);
     const strange = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab_size);
     if (strange !== undefined) throw new RangeError(`id=${strange}: expected 0 to ${vocab_size - 1}`);
+    x.fill(0, 0, ids.length * d_model);
     ids.forEach((id, i) => {
-      const token = this.tokens.row(id), place = this.positions.row(past + i);
-      for (let j = 0; j < d_model; j++) x[i * d_model + j] = token[j] + place[j];
+      this.tokens.addRow(id, x, i * d_model);
+      this.positions.addRow(past + i, x, i * d_model);
     });
   }
 
@@ -65,16 +66,22 @@ class Transformer {
       for (let head = 0; head < num_heads; head++) {
         const at = i * d_model + head * size;
         for (let k = 0, from = head * size; k < end; k++, from += d_model) {
-          let sum = 0;
-          for (let j = 0; j < size; j++) sum += query[at + j] * keys[from + j];
-          scores[k] = sum * factor;
+          let a = 0, b = 0; // two sums: neither waits for the other
+          for (let j = 0; j < size; j += 2) {
+            a += query[at + j] * keys[from + j];
+            b += query[at + j + 1] * keys[from + j + 1];
+          }
+          scores[k] = (a + b) * factor;
         }
         softmaxInPlace(scores, 0, end);
         const weights = rowOf(i, head);
-        for (let k = 0, from = head * size; k < end; k++, from += d_model) {
-          const weight = (weights[k] = scores[k]);
-          for (let j = 0; j < size; j++) mixed[at + j] += weight * values[from + j];
+        weights.set(scores.subarray(0, end));
+        let k = 0, from = head * size;
+        for (; k + 4 <= end; k += 4, from += 4 * d_model) { // four values at a time: mixed is fetched once for all
+          const a = scores[k], b = scores[k + 1], c = scores[k + 2], d = scores[k + 3];
+          for (let j = 0, v = from; j < size; j++, v++) mixed[at + j] += a * values[v] + b * values[v + d_model] + c * values[v + 2 * d_model] + d * values[v + 3 * d_model];
         }
+        for (; k < end; k++, from += d_model) for (let j = 0; j < size; j++) mixed[at + j] += scores[k] * values[from + j];
       }
     }
   }
@@ -87,10 +94,14 @@ class Transformer {
   }
 }
 
-const addTo = (x, from, added, length) => { for (let i = 0; i < length; i++) x[from + i] += added[i]; };
+const addTo = (x, added, length) => { for (let i = 0; i < length; i++) x[i] += added[i]; };
 
 class GPT extends Transformer {
-  constructor(weights) { super(weights, ""); }
+  constructor(weights) {
+    super(weights, "");
+    this.output = weights.linear("tokens", null); // the table serves twice
+  }
+
   start() { return new Session(this); }
 }
 
@@ -118,7 +129,7 @@ class Session {
     if (!this.room || this.room.added.length < size) this.room = gpt.room(count);
     gpt.embed(ids, past, stream[0].subarray(past * d_model));
     for (let layer = 0; layer < num_layers; layer++) this.block(layer, past, count);
-    const logits = gpt.tokens.apply(layerNorm(stream[num_layers].subarray(past * d_model), count, gpt.norm, this.room.normed), count, new Float32Array(count * vocab_size));
+    const logits = gpt.output.apply(layerNorm(stream[num_layers].subarray(past * d_model), count, gpt.norm, this.room.normed), count, new Float32Array(count * vocab_size));
     for (let i = 0; i < count; i++) this.said.push(logits.slice(i * vocab_size, (i + 1) * vocab_size));
     this.ids.push(...ids);
   }
@@ -133,10 +144,10 @@ class Session {
     block.key.apply(room.normed, count, this.keys[layer].subarray(from));
     block.value.apply(room.normed, count, this.values[layer].subarray(from));
     gpt.attend(room, count, this.keys[layer], this.values[layer], (i) => past + i + 1, (i, head) => (this.looked[layer][head][past + i] = new Float32Array(past + i + 1)));
-    addTo(x, 0, block.out.apply(room.mixed, count, room.added), size);
+    addTo(x, block.out.apply(room.mixed, count, room.added), size);
     layerNorm(x, count, block.between, room.normed);
     gpt.feedForward(block, room.normed, count, room);
-    addTo(x, 0, room.added, size);
+    addTo(x, room.added, size);
   }
 
   truncate(n) {
@@ -181,7 +192,7 @@ class Session {
     if (!stream[layer]) throw new RangeError(`layer=${layer}: expected 0 to ${num_layers}`);
     if (layer === num_layers) return this.said[position];
     const kept = (this.shown[layer] ??= []);
-    kept[position] ??= gpt.tokens.apply(layerNorm(stream[layer].subarray(position * d_model), 1, gpt.norm, new Float32Array(d_model)), 1, new Float32Array(vocab_size));
+    kept[position] ??= gpt.output.apply(layerNorm(stream[layer].subarray(position * d_model), 1, gpt.norm, new Float32Array(d_model)), 1, new Float32Array(vocab_size));
     return kept[position];
   }
 
@@ -201,10 +212,10 @@ function logSumOfExponentials(x) {
 class BERT extends Transformer {
   constructor(weights) {
     super(weights, "bert.");
-    this.segment = weights.linear("bert.segments").row(0);
+    this.segments = weights.table("bert.segments");
     this.transform = weights.linear("transform");
     this.transformNorm = weights.norm("norm");
-    this.output = Object.assign(Object.create(Linear.prototype), this.tokens, { bias: weights.vector("bias") });
+    this.output = weights.linear("bert.tokens", "bias");
   }
 
   run(ids) {
@@ -212,16 +223,16 @@ class BERT extends Transformer {
     let x = new Float32Array(size);
     const y = new Float32Array(size), keys = new Float32Array(size), values = new Float32Array(size);
     this.embed(ids, 0, x);
-    for (let i = 0; i < size; i += d_model) addTo(x, i, this.segment, d_model);
+    for (let i = 0; i < size; i += d_model) this.segments.addRow(0, x, i); // one text alone
     x = layerNorm(x, count, this.norm);
     const weights = Array.from({ length: num_layers }, () => Array.from({ length: num_heads }, () => new Float32Array(count * count)));
     this.blocks.forEach((block, layer) => { // y = norm(x + attention(x)); x = norm(y + feed_forward(y))
       block.query.apply(x, count, room.query);
       this.attend(room, count, block.key.apply(x, count, keys), block.value.apply(x, count, values), () => count, (i, head) => weights[layer][head].subarray(i * count, (i + 1) * count));
-      addTo(x, 0, block.out.apply(room.mixed, count, room.added), size);
+      addTo(x, block.out.apply(room.mixed, count, room.added), size);
       layerNorm(x, count, block.before, y);
       this.feedForward(block, y, count, room);
-      addTo(y, 0, room.added, size);
+      addTo(y, room.added, size);
       layerNorm(y, count, block.between, x);
     });
     const said = [];

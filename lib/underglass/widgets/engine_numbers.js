@@ -1,7 +1,8 @@
 // The arithmetic of the engine: matrices of 8-bit weights, norms, softmax. Rows lie one after the other.
 //
 //   floatOf16(bits)                   a float16, given as its 16 bits, as a number
-//   Linear(weights, scales, bias)     8-bit rows with a scale each, expanded once; .apply(x, count, y)
+//   Table(weights, scales)            8-bit rows with a scale each; .addRow(at, x, from)
+//   Linear(machine, table, bias)      the same expanded, once, to be multiplied by; .apply(x, count, y)
 //   layerNorm(x, count, norm, y)      count rows of x, normed, into y
 //   softmaxInPlace(x, from, to)       x[from..to) as probabilities
 //   gelu, geluTanh                    BERT's and GPT-2's activation
@@ -13,72 +14,55 @@ function floatOf16(bits) {
   return sign * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24);
 }
 
-/** y = W x + b, for one vector or for several at once. */
-class Linear {
-  /** @param {Int8Array} weights row after row  @param {Float32Array} scales one a row  @param {Float32Array|null} bias */
-  constructor(weights, scales, bias) {
-    this.rows = scales.length;
-    this.columns = weights.length / this.rows;
-    this.weights = new Float32Array(weights.length);
-    for (let row = 0, i = 0; row < this.rows; row++) {
-      for (const end = i + this.columns, scale = scales[row]; i < end; i++) this.weights[i] = weights[i] * scale;
-    }
-    this.bias = bias ?? new Float32Array(this.rows);
+/** A table of vectors in 8 bits, one a row. */
+class Table {
+  /** @param {Int8Array} weights row after row  @param {Float32Array} scales one a row */
+  constructor(weights, scales) {
+    Object.assign(this, { weights, scales, columns: weights.length / scales.length });
   }
 
-  /** One row: a token's vector, where the matrix is a table. */
-  row(at) { return this.weights.subarray(at * this.columns, (at + 1) * this.columns); }
+  /** Adds row `at` to what stands in x from `from` on. */
+  addRow(at, x, from) {
+    const { weights, columns } = this, scale = this.scales[at];
+    for (let j = 0, i = at * columns; j < columns; j++, i++) x[from + j] += weights[i] * scale;
+  }
+}
+
+/** y = W x + b, for one vector or for several at once. Both sizes of W are multiples of 4. */
+class Linear {
+  /** @param {Machine} machine @param {Table} table W  @param {Float32Array} [bias] */
+  constructor(machine, { weights, scales, columns }, bias = new Float32Array(scales.length)) {
+    this.machine = machine;
+    [this.rows, this.columns] = [scales.length, columns];
+    this.bias = machine.take(this.rows);
+    this.bias.set(bias);
+    this.weights = machine.take(weights.length); // in blocks of four rows by four columns: see engine_simd.js
+    for (let row = 0, from = 0; row < this.rows; row++) {
+      const scale = scales[row];
+      let to = (row - (row % 4)) * columns + 4 * (row % 4);
+      for (let j = 0; j < columns; j += 4, to += 16) for (let k = 0; k < 4; k++, from++) this.weights[to + k] = weights[from] * scale;
+    }
+  }
 
   /** Into y, `count` rows of as many numbers as W has rows. @param {Float32Array} x @param {number} count @param {Float32Array} y */
   apply(x, count, y) {
-    let at = 0;
-    for (; at + 2 <= count; at += 2) this.two(x, at, y);
-    if (at < count) this.one(x, at, y);
+    if (!this.machine.apply(this.weights, this.bias, x, count, y, this.columns)) for (let at = 0; at < count; at++) this.plainly(x, at, y);
     return y;
   }
 
-  // Four rows of W at a time: a number of x is fetched once for all four. Sums are in double precision.
-  one(x, at, y) {
-    const { weights: w, bias, rows, columns: n } = this, from = at * n, to = at * rows;
-    for (let row = 0, i = 0; row < rows; row += 4, i += 3 * n) {
-      let a = 0, b = 0, c = 0, d = 0;
-      for (let j = from, end = from + n; j < end; j++, i++) {
-        const v = x[j];
-        a += v * w[i];
-        b += v * w[i + n];
-        c += v * w[i + 2 * n];
-        d += v * w[i + 3 * n];
+  /** The same in JavaScript, for vector `at`. */
+  plainly(x, at, y) {
+    const { weights: w, bias, rows, columns } = this, from = at * columns, to = at * rows, end = from + columns;
+    for (let row = 0, i = 0; row < rows; row += 4) {
+      let a = bias[row], b = bias[row + 1], c = bias[row + 2], d = bias[row + 3];
+      for (let j = from; j < end; j += 4, i += 16) {
+        const p = x[j], q = x[j + 1], r = x[j + 2], s = x[j + 3];
+        a += p * w[i] + q * w[i + 1] + r * w[i + 2] + s * w[i + 3];
+        b += p * w[i + 4] + q * w[i + 5] + r * w[i + 6] + s * w[i + 7];
+        c += p * w[i + 8] + q * w[i + 9] + r * w[i + 10] + s * w[i + 11];
+        d += p * w[i + 12] + q * w[i + 13] + r * w[i + 14] + s * w[i + 15];
       }
-      y[to + row] = a + bias[row];
-      y[to + row + 1] = b + bias[row + 1];
-      y[to + row + 2] = c + bias[row + 2];
-      y[to + row + 3] = d + bias[row + 3];
-    }
-  }
-
-  two(x, at, y) {
-    const { weights: w, bias, rows, columns: n } = this, from = at * n, to = at * rows;
-    for (let row = 0, i = 0; row < rows; row += 4, i += 3 * n) {
-      let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
-      for (let j = from, end = from + n; j < end; j++, i++) {
-        const u = x[j], v = x[j + n], w0 = w[i], w1 = w[i + n], w2 = w[i + 2 * n], w3 = w[i + 3 * n];
-        a += u * w0;
-        b += u * w1;
-        c += u * w2;
-        d += u * w3;
-        e += v * w0;
-        f += v * w1;
-        g += v * w2;
-        h += v * w3;
-      }
-      y[to + row] = a + bias[row];
-      y[to + row + 1] = b + bias[row + 1];
-      y[to + row + 2] = c + bias[row + 2];
-      y[to + row + 3] = d + bias[row + 3];
-      y[to + rows + row] = e + bias[row];
-      y[to + rows + row + 1] = f + bias[row + 1];
-      y[to + rows + row + 2] = g + bias[row + 2];
-      y[to + rows + row + 3] = h + bias[row + 3];
+      [y[to + row], y[to + row + 1], y[to + row + 2], y[to + row + 3]] = [a, b, c, d];
     }
   }
 }

@@ -26,6 +26,7 @@ class LiveModel(Widget):
 
     model_name: ClassVar[str]
     before: ClassVar[tuple[str, ...]] = (
+        "engine_simd",
         "engine_numbers",
         "engine_text",
         "engine_models",
