@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from underglass.experiments.film_sentiment.recipe import FilmRecipe
-from underglass.experiments.pretraining.recipe import PretrainingRecipe
-from underglass.experiments.recipe import Recipe, task
+from underglass.experiments.kinds import AnyRecipe
+from underglass.experiments.recipe import task
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Plan:
 
     name: str
     about: str
-    recipes: tuple[tuple[dict[str, Any], Recipe | FilmRecipe | PretrainingRecipe], ...]
+    recipes: tuple[tuple[dict[str, Any], AnyRecipe], ...]
     seeds: tuple[int, ...]
     keeps: tuple[str, ...] = ("loss", "validation_loss")
     data: tuple[str, ...] = ("speeches",)

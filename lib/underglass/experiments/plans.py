@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from underglass.experiments import pretraining_plans
+from underglass.experiments import architectures_plans, pretraining_plans
 from underglass.experiments.fine_tuning_plans import cures, grid, layers, methods, search
 from underglass.experiments.plan import Plan
 from underglass.experiments.recipe import Recipe
@@ -108,5 +108,7 @@ PLANS = {
         grid(),
         cures(),
         pretraining_plans.gpt(),
+        architectures_plans.chain(),
+        architectures_plans.depth(),
     )
 }

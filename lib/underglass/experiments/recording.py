@@ -11,18 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from underglass.experiments.film_sentiment.recipe import FilmRecipe
-from underglass.experiments.pretraining.recipe import PretrainingRecipe
-from underglass.experiments.recipe import Recipe, hash_of, rounded
+from underglass.experiments.kinds import KINDS, AnyRecipe
+from underglass.experiments.recipe import hash_of, rounded
 from underglass.training import History
 
 FOLDER = Path(__file__).parent / "recordings"
 FORMAT = "underglass.experiments 1"
-KINDS: dict[str, type[Recipe] | type[FilmRecipe] | type[PretrainingRecipe]] = {
-    "speeches_gpt": Recipe,
-    "film_sentiment": FilmRecipe,
-    "pretraining": PretrainingRecipe,
-}
 DIGITS = {"loss": 5, "gradient_norm": 3, "validation_loss": 5}  # significant ones in the file
 
 
@@ -247,7 +241,7 @@ def columns_of(run: Run, keeps: tuple[str, ...]) -> dict[str, Any]:
     return columns | ({"outcome": run.outcome} if run.outcome else {})
 
 
-def run_of(columns: dict[str, Any], recipe: Recipe | FilmRecipe | PretrainingRecipe) -> Run:
+def run_of(columns: dict[str, Any], recipe: AnyRecipe) -> Run:
     """The run that `columns_of` wrote."""
     num_steps, factor = len(columns["loss"]), recipe.factors()
     unknown = [None] * num_steps

@@ -1,0 +1,94 @@
+"""A recipe: how one small decoder is trained; and its run, under one seed."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from underglass import device, optimizers, schedules
+from underglass.experiments import speeches_gpt
+from underglass.experiments.architectures.decoder import Decoder, Design, flops
+from underglass.experiments.pretraining.scoring import Timed
+from underglass.training import History, NonFiniteError, fit
+
+MAX_NORM = 1.0
+DECAY = 0.1
+
+
+@dataclass(frozen=True)
+class ArchitectureRecipe:
+    """All that a run depends on, but for its seed.
+
+    Attributes:
+        design: the fields of a `Design` in which it differs from that of 2017.
+        rows: windows of text in a batch, of 64 tokens each.
+        warmup: the share of the steps in which the rate rises; then it falls on a cosine to 0.
+    """
+
+    rate: float
+    steps: int
+    design: dict[str, Any] = field(default_factory=dict)
+    rows: int = 16
+    warmup: float = 0.1
+    validations: int = 4
+
+    @property
+    def first_rate(self) -> float:
+        """The rate that a history notes: there is one."""
+        return self.rate
+
+    @property
+    def validate_every(self) -> int:
+        return -(-self.steps // self.validations)
+
+    def factors(self) -> schedules.Schedule:
+        """The factor of the rate at each step."""
+        return schedules.cosine(self.steps, warmup_steps=round(self.warmup * self.steps))
+
+    def run(
+        self, seed: int, steps: int | None = None, folder: Path | None = None
+    ) -> tuple[History, int | None, dict[str, Any]]:
+        """Train a new decoder; the seed decides its weights and the batches.
+
+        Args:
+            steps: how many of the recipe's steps; all of them unless given.
+            folder: for weights that are to be kept: these runs keep none.
+
+        Returns:
+            What happened; the step at which the loss or the gradient was no finite number any more,
+            or None; and what came of it: parameters, flops of a token, seconds of the processor.
+        """
+        design = Design(**self.design)
+        model, history, diverged = Decoder(design, seed).to(device()), History(), None
+
+        def keep(_: nn.Module, so_far: History) -> None:
+            nonlocal history  # where the run diverges, `fit` raises, and returns none
+            history = so_far
+
+        validation = Timed(speeches_gpt.validation())
+        started = time.process_time()
+        try:
+            fit(
+                model,
+                speeches_gpt.batches(seed, self.rows),
+                optimizers.AdamW(model.parameters(), lr=self.rate, weight_decay=DECAY),
+                loss=speeches_gpt.loss,
+                steps=steps or self.steps,
+                schedule=self.factors(),
+                validation=validation,
+                validate_every=self.validate_every,
+                max_norm=MAX_NORM,
+                callbacks=[keep],
+                progress=False,
+            )
+        except NonFiniteError as error:
+            diverged = error.step
+        seconds = time.process_time() - started - validation.seconds
+        outcome = {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "flops": flops(model, design.max_len),
+            "seconds": round(seconds, 1),
+        }
+        return history, diverged, outcome
