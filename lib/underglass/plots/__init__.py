@@ -12,6 +12,7 @@ dark one.
 
 from underglass.plots.architectures import architecture, block
 from underglass.plots.fine_tuning import learning_curves, opinions, shares
+from underglass.plots.generation import candidates, landmarks, ranks
 from underglass.plots.heads import heads, two_halves
 from underglass.plots.lines import curves
 from underglass.plots.losses import bars, reliability, seen
@@ -23,13 +24,16 @@ __all__ = [
     "architecture",
     "bars",
     "block",
+    "candidates",
     "curves",
     "excited",
     "heads",
     "intervals",
+    "landmarks",
     "learning_curves",
     "opinions",
     "panels",
+    "ranks",
     "rates",
     "reach",
     "reliability",
