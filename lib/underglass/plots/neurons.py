@@ -88,7 +88,7 @@ def reach(
     """
     if not tables:
         raise ValueError("tables={}: expected at least one")
-    figure, axes = panels(len(tables), height=2.2)
+    figure, axes = panels(len(tables), height=2.0)
     with plt.rc_context(STYLE):
         for ax, (name, table) in zip(axes, tables.items(), strict=True):
             rows, columns = table.shape
@@ -105,8 +105,10 @@ def reach(
                     )
                     cell.set_gid("reached" if full else "out of reach")
                     ax.add_patch(cell)
-            ax.set(xlim=(0, columns), ylim=(rows, 0), title=name, xlabel=x_label, aspect="equal")
+            ax.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal")
+            ax.set_title(name, fontsize=9)
             ax.set_xticks([0.5, columns - 0.5], ["0", str(columns - 1)])
             ax.set_yticks([0.5, rows - 0.5], ["0", str(rows - 1)])
-        axes[0].set_ylabel(y_label)
+        figure.supxlabel(x_label, fontsize=9)
+        figure.supylabel(y_label, fontsize=9)
     return figure
