@@ -34,6 +34,7 @@ MAKERS: dict[str, Callable[[], Widget]] = {
     "AttentionView": lambda: widgets.AttentionView(WEIGHTS, TOKENS),
     "ContrastiveMap": lambda: widgets.ContrastiveMap((PAIRS, PAIRS)),
     "FineTuneExplorer": lambda: widgets.FineTuneExplorer([TUNED]),
+    "LiveGPT": lambda: widgets.LiveGPT(),
     "LoRAView": lambda: widgets.LoRAView({"query": (PAIRS, 2 * PAIRS, PAIRS[:, :1] @ PAIRS[:1])}),
     "ErrorBrowser": lambda: widgets.ErrorBrowser(
         [{"text": "Not bad.", "label": 1, "probability": 0.2, "slices": ["negation"]}]
