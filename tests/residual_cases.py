@@ -8,7 +8,8 @@ from underglass.models.gpt import GPT, GPTConfig
 from underglass.models.residual import Trace, trace
 
 LAYERS, VOCAB = 3, 31
-IDS = torch.tensor([[2, 7, 30, 3, 7, 11, 5]])
+# At the second token the third one is the lens's second guess, then its first.
+IDS = torch.tensor([[2, 7, 25, 3, 7, 11, 5]])
 WORDS = [f" w{i}" for i in range(VOCAB)]
 
 

@@ -26,6 +26,12 @@ function seen(token) {
     .replace(/[\u0000-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
   return signs || "∅";
 }
+/** A length: four digits. */
+const long = (x) => (x >= 1e-3 && x < 1e4 ? x.toPrecision(4) : digits(x));
+/** An angle in words: additions may point along the stream, away from all that is in it, or against it. */
+const sense = (angle) => (angle < Math.PI / 3 ? "along it" : angle > (2 * Math.PI) / 3 ? "against it" : "across it");
+/** At most `most` characters. */
+const cut = (token, most) => ([...token].length > most ? `${[...token].slice(0, most - 1).join("")}…` : token);
 const quoted = (token) => ["“", isolate(token), "”"];
 
 /** What is known of every step of every token. @param {(name: string) => any} get */
@@ -74,7 +80,7 @@ export default {
       const { name, brief, kind } = named(step), cells = range(candidates + 2).map(() => h("td")), pick = h("button", { type: "button", "aria-label": name, onclick: () => save({ step }) }, brief);
       return { pick, cells, element: h("tr", { class: kind }, h("th", { scope: "row" }, pick), cells) };
     });
-    const heads = ["after block", "next", "rank", ...range(candidates).map((k) => (k ? `${k + 1}.` : "1. candidate"))].map((said) => h("th", { scope: "col" }, said));
+    const heads = ["after block", "next token", "rank", ...range(candidates).map((k) => (k ? `${k + 1}.` : "1. candidate"))].map((said) => h("th", { scope: "col" }, said));
     const table = h("table", { class: "lens" }, h("thead", {}, h("tr", {}, heads)), h("tbody", { onkeydown: (event) => keys(event, ["ArrowUp", "ArrowDown"], "step", rows.map(({ pick }) => pick)) }, rows.map(({ element }) => element)));
     const plane = s("svg", { role: "img", class: "plane", viewBox: `0 0 ${PLANE.wide} ${PLANE.high}` }), heading = h("h5"), facts = h("dl"), moves = h("div", { class: "moves" });
     const status = h("div", { class: "ug-hidden", role: "status" });
@@ -112,7 +118,7 @@ export default {
         chip.classList.toggle("next", i === position + 1);
       });
       say(position);
-      keep.replaceChildren(...(other === null ? ["Keep this token beside the next"] : ["Forget ", ...quoted(written[other]), ` (${other})`]));
+      keep.replaceChildren(...(other === null ? ["Compare with another token"] : ["Forget token ", `${other}, `, ...quoted(written[other])]));
       drawLengths();
       drawNext();
       drawTable(position);
@@ -123,7 +129,8 @@ export default {
     function say(position) {
       const { next, rank } = here[last], number = (kind, said) => h("b", { "data-number": kind }, said);
       const coming = written[position + 1] === undefined ? ["Nothing is known to come next."] : ["Next comes ", ...quoted(written[position + 1]), ": the model gives it ", number("next", percent(next)), ", rank ", number("rank", count(rank)), ` of ${count(vocabulary)}.`];
-      sentence.replaceChildren(`Token ${position}, `, ...quoted(written[position]), ". ", ...coming);
+      const other = get("other"), dashed = other === null ? [] : beside ? [` Dashed: token ${other}, `, ...quoted(written[other]), "."] : [" Now choose another token."];
+      sentence.replaceChildren(`Token ${position}, `, ...quoted(written[position]), ". ", ...coming, ...dashed);
     }
 
     /** An emptied chart with its axes, and what draws into it. */
@@ -143,7 +150,7 @@ export default {
       here.forEach(({ added, kind }, i) => i && charts[0].append(s("path", { class: `bar ${kind}`, d: `M${text(across(i) - half)} ${FOOT}V${up(added)}H${text(across(i) + half)}V${FOOT}Z` })));
       if (beside) line("beside", beside, ({ size }) => size);
       line("stream", here, ({ size }) => size);
-      charts[0].setAttribute("aria-label", `Length of the stream: ${digits(here[0].size)} after the embedding, ${digits(here[last].size)} after the last block`);
+      charts[0].setAttribute("aria-label", `Length of the stream: ${long(here[0].size)} after the embedding, ${long(here[last].size)} after the last block`);
     }
 
     function drawNext() {
@@ -169,7 +176,7 @@ export default {
           const cell = cells[k + 2], is = one.id === id;
           cell.className = is ? "guess true" : "guess";
           cell.style.setProperty("--share", `${(100 * one.p).toFixed(1)}%`);
-          cell.replaceChildren(isolate(one.token), is ? h("span", { class: "tick" }, " ✓", h("span", { class: "ug-hidden" }, "comes next")) : "", " ", h("small", {}, percent(one.p)));
+          cell.replaceChildren(isolate(cut(one.token, 12)), is ? h("span", { class: "tick" }, " ✓", h("span", { class: "ug-hidden" }, "comes next")) : "", " ", h("small", {}, percent(one.p)));
         });
       });
     }
@@ -177,8 +184,8 @@ export default {
     function drawStep() {
       const { name, size, added, before, angle, turn } = now, list = (...lines) => facts.replaceChildren(...lines.map(([kind, said, number]) => h("div", {}, h("dt", {}, said, " "), h("dd", { "data-number": kind }, number))));
       heading.textContent = name[0].toUpperCase() + name.slice(1);
-      if (before === undefined) list(["size", "length of the embedding", digits(size)]);
-      else list(["added", "length of what it adds", digits(added)], ["angle", "at an angle to the stream of", degrees(angle)], ["turn", "so it turns the stream by", degrees(turn)], ["before", "length before", digits(before)], ["size", "and after", digits(size)]);
+      if (before === undefined) list(["size", "length of the embedding", long(size)]);
+      else list(["before", "length of the stream before", long(before)], ["added", "length of what is added", long(added)], ["angle", "at an angle to the stream of", `${degrees(angle)}, ${sense(angle)}`], ["turn", "which turns the stream by", degrees(turn)], ["size", "length of the stream after", long(size)]);
       drawPlane();
       moves.replaceChildren(changes("raised", "Raises most", now.raised), changes("lowered", "Lowers most", now.lowered));
     }
@@ -198,7 +205,7 @@ export default {
       };
       const keys = before ? [["soft", "before"], [kind, "added"], ["sum", "after"]] : [["sum", "the embedding"]];
       plane.replaceChildren(...(before ? [arrow("soft", [0, 0], start), arrow(kind, start, end)] : []).flat(), ...arrow("sum", [0, 0], end), ...keys.map(([name, said], i) => s("g", { class: `key ${name}` }, write(2 + 70 * i, 12, said))));
-      plane.setAttribute("aria-label", before ? `${now.name} adds a vector of length ${digits(added)} at ${degrees(angle)} to one of length ${digits(before)}; the sum has length ${digits(size)}` : `The embedding has length ${digits(size)}`);
+      plane.setAttribute("aria-label", before ? `${now.name} adds a vector of length ${long(added)} at ${degrees(angle)} to one of length ${long(before)}; the sum has length ${long(size)}` : `The embedding has length ${long(size)}`);
     }
 
     /** What has changed, said once the reader pauses. */
@@ -213,9 +220,9 @@ export default {
     /** Both charts, and the lens as a table of words. */
     function picture() {
       const group = (x, y, svg) => s("g", { transform: `translate(${x} ${y})` }, [...svg.children].map((node) => node.cloneNode(true))), top = HIGH + 60, columns = [0, 150, 215, ...range(candidates).map((k) => 275 + 92 * k)];
-      const row = (i, said) => said.map((one, k) => write(columns[k], top + 18 * i, one, k ? "tick" : "heading")), cut = (token) => ([...token].length > 8 ? `${[...token].slice(0, 7).join("")}…` : token);
+      const row = (i, said) => said.map((one, k) => write(columns[k], top + 18 * i, one, k ? "tick" : "heading"));
       return s("svg", { viewBox: `-8 0 752 ${top + 18 * steps + 12}`, class: "plot" }, write(0, 14, sentence.textContent), group(0, 26, charts[0]), group(380, 26, charts[1]), row(0, heads.map((head) => head.textContent)),
-        here.map(({ name, next, rank, top: guesses }, i) => row(i + 1, [name, percent(next), Number.isNaN(rank) ? "–" : count(rank), ...guesses.map(({ token, p }) => `${cut(token)} ${percent(p)}`)])));
+        here.map(({ name, next, rank, top: guesses }, i) => row(i + 1, [name, percent(next), Number.isNaN(rank) ? "–" : count(rank), ...guesses.map(({ token, p }) => `${cut(token, 8)} ${percent(p)}`)])));
     }
 
     const ask = onceAFrame({ draw });

@@ -23,7 +23,7 @@ class ResidualView(Widget):
 
     A step is the embedding, or what one attention or one feed-forward net adds. For each the widget
     shows how long the vector then is; how long the addition was, at what angle to the vector before
-    it, and by how much it turned it; the five most probable next tokens by the logit lens, the
+    it, and by how much it turned it; the four most probable next tokens by the logit lens, the
     probability and the rank of the token that really comes next, and which three tokens the step
     raised most, and lowered most, in probability. (After the last token of the text nothing is
     known to come.)
@@ -35,7 +35,7 @@ class ResidualView(Widget):
         other: the position of a second token, whose curves are drawn beside, or None
 
     Args:
-        trace: of one text, [1 seq] ids; up to 149 tokens of a model with 4 blocks, 54 with 12.
+        trace: of one text, [1 seq] ids; up to 131 tokens of a model with 5 blocks, 58 with 12.
         tokens: how each token is written: the tokenizer, or a string for each id.
         position: at the start; the last token but one unless given.
         step: at the start; the last unless given.

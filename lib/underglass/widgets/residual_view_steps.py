@@ -10,7 +10,7 @@ from torch import Tensor
 from underglass.models.residual import Trace
 from underglass.tokenizers import BPE
 
-CANDIDATES = 5  # of the lens at each step: so many a row of the table has room for
+CANDIDATES = 4  # of the lens at each step: so many a row of the table has room for
 MOVED = 3  # tokens that a step raises most, and as many that it lowers
 MOST = 180_000  # bytes of numbers: with the words, and written as text, 300 kB of a page
 
