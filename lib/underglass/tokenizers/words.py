@@ -21,7 +21,8 @@ GPT2_PATTERN = (
 # All that Unicode's versions 17 and 18 have added, first and last of each run. A tokenizer has to
 # cut a text as it did when the model was trained, whatever Unicode does. So these stay what they
 # were in version 16, no characters yet, as in the Rust `tokenizers` 0.23 and in tiktoken 0.14.
-_ADDED = """
+# Read by the page's tokenizer too.
+ADDED = """
 558 58b-58c 5c8-5c9 88f b53-b54 c5c cdc 1acf-1af0 208f 209d-209f 20c1-20c4 2b96 2e60-2e63
 a7ce-a7cf a7d2 a7d4 a7dd a7e2 a7f1 ab6c-ab6d fbc3-fbd2 fd90-fd91 fdc8-fdce 107bb-107bf 10940-10959
 10ec5-10ec7 10ec9-10eee 10ef0-10efb 11b0a 11b60-11b67 11db0-11ddb 11de0-11de9 11df0-11df1 1246f
@@ -41,7 +42,7 @@ def _character_class(runs: str) -> str:
     return "[" + "".join("-".join(rf"\U{code:0>8}" for code in run) for run in ends) + "]"
 
 
-_NEW = regex.compile(_character_class(_ADDED))
+_NEW = regex.compile(_character_class(ADDED))
 
 
 def compile_pattern(pattern: str) -> regex.Pattern[str]:

@@ -197,7 +197,8 @@ class Session {
   }
 
   check(position) {
-    if (!(position in this.ids)) throw new RangeError(`position=${position}: expected 0 to ${this.length - 1}`);
+    if (position in this.ids) return;
+    throw new RangeError(`position=${position}: expected ${this.length ? `0 to ${this.length - 1}` : "a position, but the text is empty"}`);
   }
 }
 

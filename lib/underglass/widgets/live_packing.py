@@ -114,7 +114,7 @@ def _tokenizer_header(tokenizer: BPE, model: nn.Module) -> dict[str, object]:
         raise ValueError(f"tokenizer has pattern={tokenizer.pattern!r}: expected GPT-2's")
     if tokenizer.vocab_size != model.config.vocab_size:  # pyright: ignore[reportAttributeAccessIssue]
         raise ValueError(f"tokenizer has {tokenizer.vocab_size} tokens: expected the model's")
-    ends = [run.split("-") for run in words._ADDED.split()]
+    ends = [run.split("-") for run in words.ADDED.split()]
     return {
         "bytes": [byte[0] for byte in BYTES],
         "merges": len(tokenizer.merges),
