@@ -2,7 +2,7 @@
 // live_gpt_texts.js (what is known of a text), live_gpt_parts.js and live_gpt_picture.js.
 // Places are counted from 1; place n + 1 is what comes after a text of n tokens.
 
-const KS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000, 2000]; // then: off
+const KS = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 80, 100, 200, 300, 500, 1000, 2000]; // then: off
 const FEW = 10, MANY = 40; // bars
 const PAUSE = 400; // milliseconds before attention is drawn again
 const START = "<|endoftext|>";
@@ -11,7 +11,7 @@ const frame = () => new Promise((done) => requestAnimationFrame(done));
 export default {
   render({ model, el }) {
     const get = (name) => model.get(name), save = (changes) => { model.set(changes); model.save_changes(); };
-    const { room, megabytes } = get("_example"), looks = { mode: "layer", layer: 0, head: 0, side: "from", token: null };
+    const redraw = onceAFrame({ draw }).bind(null, "draw"), { room, megabytes } = get("_example"), looks = { mode: "layer", layer: 0, head: 0, side: "from", token: null };
     let live = null, loading = false, wanted, reading = new ExampleText(get), { text } = get("_example"), dropped = "", cast, colours;
     let running = null, began = null, numbers = [], seedOf = null, next, many = false, lensOf, drawn, followed, stopDrawing, waiting = 0, gone = false;
     const made = new Set(), undone = []; // places of tokens that the model drew; what was there before
@@ -24,27 +24,27 @@ export default {
     const [count, measure, summary, limit, failed, says, about] = ["count", "measure", "summary", "limit", "ug-error", "says", "ug-caption"].map((kind) => h("p", { class: kind, role: { says: "status", "ug-error": "alert" }[kind] })), heading = h("h5");
     const words = h("textarea", { rows: 2, dir: "auto", spellcheck: "false", "aria-label": "your text", oninput() { running = null; withModel(() => readText(words.value)); } });
     const meter = h("progress", { max: 1, "aria-label": "loading the model" }), fetch = button("", () => withModel(() => words.focus()), { class: "ug-primary" });
-    const loader = h("div", { class: "ug-bar loader" }, fetch, meter, h("span", {}, "This example was worked out beforehand. With the model here you can type, change tokens and generate."));
-    const strip = tokenStrip((at) => { save({ place: at === reading.ids.length ? null : at }); draw(); });
+    const loader = h("div", { class: "ug-bar loader" }, fetch, meter, h("span", {}, "This example was worked out beforehand. Load the model to type, change tokens and generate."));
+    const strip = tokenStrip((at) => { save({ place: at === reading.ids.length ? null : at }); redraw(); });
     const go = button("", () => (running ? (running.over = true) : run(Infinity)), { class: "ug-primary go" }), step = button("One token", () => run(1)), again = button("Again, next seed", repeat), undo = button("Undo", takeBack);
     const seed = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, onchange: () => save({ seed: Math.abs(Math.round(seed.value)) % 2 ** 32 || 0 }) });
     const heat = slider("temperature", { min: 0, max: 2, step: 0.05, value: 1, show: (x) => (x ? format(x) : "0: greedy"), oninput: (x) => save({ temperature: x }) });
     const tops = slider("top-k", { min: 0, max: KS.length, step: 1, value: 0, show: () => (get("top_k") === null ? "off" : thousands(get("top_k"))), oninput: (i) => save({ top_k: KS[i] ?? null }) });
     const mass = slider("top-p", { min: 0.01, max: 1, step: 0.01, value: 1, show: (p) => (p === 1 ? "off" : format(p)), oninput: (p) => save({ top_p: p === 1 ? null : p }) });
     const bars = barList(take), tail = tailChart(), line = numberLine(), lens = lensTable(), attention = h("div");
-    const more = button("", () => { many = !many; draw(); }), keep = h("select", {}, ["cuts off", "keeps"].map((said) => h("option", {}, `${said} what follows it`)));
-    const unfold = (said, ...inside) => h("details", { ontoggle: draw }, h("summary", {}, said), inside);
+    const more = button("", () => { many = !many; redraw(); }), keep = h("select", {}, ["cuts off", "keeps"].map((said) => h("option", {}, `${said} what follows it`)));
+    const unfold = (said, ...inside) => h("details", { ontoggle: redraw }, h("summary", {}, said), inside);
     const lensed = unfold("Logit lens: what each layer would say here", about, lens.element), attended = unfold("Attention of every layer and head, for this text", attention);
     const root = h("div", { class: "ug ug-gpt" }, h("h4", { class: "ug-title" }, "A language model, on your own words"),
-      h("p", { class: "ug-caption" }, "Each token shows the probability that the model gave it, from the tokens before it alone. Choose a token, or the place after the last, to see what could stand there."),
+      h("p", { class: "ug-caption" }, "Each token shows the probability that the model gave it, knowing the tokens before it. Choose a place to see what could stand there."),
       words, h("div", { class: "ug-bar under" }, count, measure), limit, loader, failed, strip.element, probabilityScale(), bar(go, step, again, undo, h("label", {}, "seed", seed)), says,
       heading, h("div", { class: "ug-bar sliders" }, heat.element, tops.element, mass.element, button("Reset", () => save({ temperature: 1, top_k: null, top_p: null }))), summary,
       h("div", { class: "views" }, h("div", {}, h("div", { class: "heads", "aria-hidden": "true" }, ["rank", "token", "", "model", "drawn"].map((said) => h("span", {}, said))), bars.element, bar(more, h("label", {}, "choosing a token", keep))),
-        h("div", {}, tail.element, h("p", { class: "key" }, h("i"), " as the model gives it ", h("i", { class: "drawn" }), " after the sliders"), line.element)),
-      lensed, attended, bar(saveButton(picture, "live-gpt")));
+        h("div", {}, tail.element, h("p", { class: "key" }, h("i"), " as the model gives it ", h("i"), " after the sliders"), line.element)),
+      lensed, attended, bar(saveButton(() => gptPicture(shownNow()), "live-gpt")));
     el.append(root);
     const off = (node, is) => node.setAttribute("aria-disabled", String(is)), say = (...said) => says.replaceChildren(...said);
-    const number = (kind, value, said) => h("b", { "data-number": kind, "data-value": value }, said), quoted = (id) => ["“", isolate(name(id)), "”"];
+    const number = (kind, value, said = thousands(value)) => h("b", { "data-number": kind, "data-value": value }, said), quoted = (id) => ["“", isolate(name(id)), "”"];
 
     // ------------------------------------------------------------ the model
     /** Have the model, then go on; of several wishes while it comes, the last. */
@@ -55,20 +55,18 @@ export default {
       loading = true;
       failed.textContent = "";
       progress(0);
-      draw();
+      redraw();
       try {
-        const come = await loadModel(model, { onProgress: progress });
-        if (gone) return;
-        const known = new LiveText(come);
+        const known = new LiveText(await loadModel(model, { onProgress: progress }));
         known.read(reading.ids);
-        [live, reading, lensOf] = [come, known];
+        [live, reading, lensOf] = [known.live, known];
       } catch (error) {
-        failed.textContent = `The model could not be loaded (${error?.message ?? error}). The tokens are still those of the example, and answer to the sliders.`;
+        failed.textContent = `The model could not be loaded (${error?.message ?? error}). The tokens are still the example’s.`;
       }
       loading = false;
       progress(0);
-      draw();
-      if (live) wanted();
+      redraw();
+      if (live && !gone) wanted();
     }
     function progress(share) {
       loader.hidden = Boolean(live);
@@ -94,7 +92,7 @@ export default {
       if (words.value !== now) words.value = now;
       reading.read(ids);
       if (!running) save({ text, place: at });
-      draw();
+      redraw();
     }
     const remember = () => undone.push({ ids: reading.ids, now: text, rest: dropped });
     function takeBack() {
@@ -135,7 +133,7 @@ export default {
         if (!written.length) undone.pop();
         say(`${plural(written.length, "token")} drawn${written.length > 9 ? `, ${rate} a second` : ""}.`, why, h("span", { class: "ug-hidden" }, written.length ? ` The model wrote: ${live.tokenizer.decode(written)}` : ""));
         save({ text });
-        draw();
+        redraw();
       });
     }
     const full = () => ` The model has room for ${room} tokens, the start among them, and no more.`;
@@ -154,7 +152,7 @@ export default {
       const at = place();
       withModel(() => {
         const { ids } = reading, rest = keep.selectedIndex ? ids.slice(at + 1) : [];
-        if (isSign(id)) return say(...quoted(id), " is a sign between texts: nothing of this one could follow it.");
+        if (isSign(id)) return say(...quoted(id), " is a sign between texts: no text goes on after it.");
         if (at >= room) return say(full());
         remember();
         put([...ids.slice(0, at), id, ...rest], { at: rest.length ? at : null });
@@ -165,13 +163,13 @@ export default {
     // ------------------------------------------------------------ drawing
     function recolour() {
       [colours, lensOf] = [palette(root)];
-      root.style.setProperty("--ug-gpt-scale", `linear-gradient(to right, ${colours.fills.filter((_, i) => i % 15 === 0).join(", ")})`);
+      root.style.setProperty("--av-scale", `linear-gradient(to right, ${colours.fills.filter((_, i) => i % 15 === 0)})`);
       draw();
     }
 
     function draw() {
       if (!colours) return;
-      const { ids } = reading, at = place(), here = ids[at] ?? null, settings = sampling();
+      const { ids } = reading, at = place(), here = ids[at] ?? null, settings = sampling(), { temperature, topK, topP } = settings;
       go.textContent = running ? "Stop" : "Generate";
       off(undo, !undone.length || Boolean(running));
       off(again, !began || Boolean(running));
@@ -179,14 +177,14 @@ export default {
       strip.draw(reading, at, made, colours);
       tell(ids);
       cast = forecast(reading.logits(at - 1), settings);
-      heat.set(settings.temperature);
-      tops.set(settings.topK === null ? KS.length : KS.findLastIndex((k) => k <= settings.topK));
-      mass.set(settings.topP ?? 1);
+      heat.set(temperature);
+      tops.set(topK === null ? KS.length : KS.findLastIndex((k) => k <= topK));
+      mass.set(topP ?? 1);
       seed.value = String(get("seed"));
       const rank = 1 + cast.order.indexOf(here);
-      heading.replaceChildren(`Place ${at}: `, ...(here === null ? ["what comes next"] : [...quoted(here), ", to which the model gave ", number("here", cast.own(here), chance(cast.own(here), 4)), ", rank ", number("rank", rank, thousands(rank))]));
-      summary.replaceChildren("Kept: ", number("kept", cast.kept, thousands(cast.kept)), ` of ${thousands(cast.order.length)} tokens, which hold `, number("share", cast.share, percentOf(cast.share)),
-        ` of the probability${settings.temperature === 1 || cast.greedy ? "" : ` at temperature ${format(settings.temperature)}`}.`, reading.carried ? ` The example carries the names of the ${reading.carried} likeliest.` : "");
+      heading.replaceChildren(`Place ${at}: `, ...(here === null ? ["what comes next"] : [...quoted(here), ", to which the model gave ", number("here", cast.own(here), chance(cast.own(here), 4)), ", rank ", number("rank", rank)]));
+      summary.replaceChildren("Kept: ", number("kept", cast.kept), ` of ${thousands(cast.order.length)} tokens, which hold `, number("share", cast.share, percentOf(cast.share)),
+        ` of the probability${temperature === 1 || cast.greedy ? "" : ` at temperature ${format(temperature)}`}.`, reading.carried ? ` The example names the ${reading.carried} likeliest.` : "");
       bars.draw(reading, cast, here, many ? MANY : FEW);
       more.textContent = many ? "Fewer tokens" : `${MANY} tokens`;
       tail.draw(cast, settings);
@@ -197,7 +195,7 @@ export default {
     /** How long the text is, and how well the model foresaw it. */
     function tell({ length }) {
       const bits = range(length - 1).reduce((sum, i) => sum - Math.log2(reading.probability(i + 1)), 0), each = bits / (length - 1), perByte = bits / new TextEncoder().encode(text).length;
-      count.replaceChildren(number("tokens", length - 1, length - 1), ` of ${room - 1} tokens`);
+      count.replaceChildren(number("tokens", length - 1), ` of ${room - 1} tokens`);
       measure.replaceChildren(...(length > 1 && !dropped ? [number("bits", each, format(each)), " bits a token, ", number("per-byte", perByte, format(perByte)), " bits a byte"] : []));
       limit.hidden = length < room;
       limit.replaceChildren(full(), ...(dropped ? [" Not read: “", isolate(short(dropped, 60)), "”."] : []));
@@ -207,7 +205,7 @@ export default {
     function unfolded(ids, at, here) {
       if (lensed.open && lensOf !== `${ids} ${at}`) {
         const id = here ?? cast.order[0];
-        about.replaceChildren("After each block, its vector is read as if it were the last. On the right the token ", ...quoted(id), here === null ? ", which the model finds likeliest." : ", which stands here.");
+        about.replaceChildren("What each block leaves, read as if it were the last. On the right ", ...quoted(id), here === null ? ", the likeliest." : ", which stands here.");
         lens.draw(reading, at, id, colours);
         lensOf = `${ids} ${at}`;
       }
@@ -224,16 +222,15 @@ export default {
       }, drawn ? PAUSE : 0);
     }
 
-    function picture() {
-      const { temperature, topK, topP } = sampling(), settings = `temperature ${format(temperature)}, top-k ${topK ?? "off"}, top-p ${topP ?? "off"}. ${summary.textContent}`;
-      return gptPicture({ reading, place: place(), cast, colours, heading: heading.textContent, settings, rows: many ? MANY : FEW });
-    }
+    /** All that is shown, for the picture that is saved. */
+    const shownNow = () => ({ reading, place: place(), cast, colours, heading: heading.textContent, rows: many ? MANY : FEW,
+      settings: `temperature ${format(get("temperature"))}, top-k ${get("top_k") ?? "off"}, top-p ${get("top_p") ?? "off"}. ${summary.textContent}` });
 
     words.value = text;
     progress(0);
     recolour();
-    const ask = onceAFrame({ draw }), hear = () => { if (get("text") !== text && !running) withModel(() => readText(get("text")), (words.value = get("text"))); };
-    const stops = [onTheme(recolour), follow(model, ["temperature", "top_k", "top_p", "seed", "place"], () => running || ask("draw")), follow(model, ["text"], hear),
+    const hear = () => { if (get("text") !== text && !running) withModel(() => readText(get("text")), (words.value = get("text"))); };
+    const stops = [onTheme(recolour), follow(model, ["temperature", "top_k", "top_p", "seed", "place"], () => running || redraw()), follow(model, ["text"], hear),
       () => { gone = true; running = null; clearTimeout(waiting); stopDrawing?.(); }];
     hear();
     return () => { for (const stop of stops) stop(); };

@@ -33,41 +33,36 @@ function keysOf(at, last, go, more = {}) {
 
 /** The text token by token, and the empty place at its end. Places are counted from 1. */
 function tokenStrip(choose) {
-  const chips = [], state = { place: 1 };
-  const list = h("ul", { class: "tokens", role: "listbox", "aria-label": "the text, token by token", "aria-orientation": "horizontal" },
-    h("li", { class: "start", role: "presentation", title: "<|endoftext|>: the sign after which every text begins" }, h("span", { "aria-hidden": "true" }, "start")));
-  list.addEventListener("keydown", keysOf(() => state.place - 1, () => chips.length - 1, (i) => { choose(i + 1); chips[i].element.focus({ preventScroll: true }); }));
-  const add = () => {
-    const at = chips.length + 1, word = h("bdi"), number = h("small");
-    const element = h("li", { role: "option", onclick: () => { choose(at); element.focus({ preventScroll: true }); } }, word, number);
-    chips.push({ element, word, number });
+  const chips = [], go = (i) => { choose(i + 1); chips[i].element.focus({ preventScroll: true }); };
+  let here = 1, seen = "";
+  const list = h("ul", { class: "tokens", role: "listbox", "aria-label": "the text, token by token", "aria-orientation": "horizontal", onkeydown: keysOf(() => here - 1, () => chips.length - 1, go) },
+    h("li", { class: "start", role: "presentation", title: "<|endoftext|>, after which texts begin" }, h("span", { "aria-hidden": "true" }, "start")));
+  const add = (i) => {
+    const word = h("bdi"), number = h("small"), element = h("li", { role: "option", onclick: () => go(i) }, word, number);
+    chips.push({ element, word, number, now: [] });
     list.append(element);
   };
   return { element: list,
     /** @param {Set<number>} made the places of tokens that the model drew */
     draw(reading, place, made, colours) {
-      const { ids } = reading, count = ids.length; // tokens, and the empty place
-      while (chips.length < count) add();
+      const { ids } = reading, count = ids.length; // the tokens, and the empty place
+      while (chips.length < count) add(chips.length);
       while (chips.length > count) chips.pop().element.remove();
-      state.place = place;
+      here = place;
       chips.forEach((chip, i) => {
-        const at = i + 1, end = at === count, id = end ? -1 : ids[at], p = end ? null : reading.probability(at), chosen = at === place, own = made.has(at);
-        if (chip.id !== id || chip.p !== p || chip.colours !== colours || chip.own !== own) {
-          Object.assign(chip, { id, p, colours, own });
-          const name = end ? "" : called(reading.name(id));
-          chip.word.textContent = end ? "next" : name;
-          chip.number.textContent = end ? "?" : chance(p);
-          chip.element.className = end ? "next" : own ? "made" : "";
-          chip.element.style.cssText = end ? "" : colours.dress[level(p)];
-          chip.element.setAttribute("aria-label", end ? `place ${at}: what comes next` : `token ${at}, “${name}”, probability ${chance(p, 4)}${own ? ", drawn by the model" : ""}`);
+        const { element, word, number } = chip, at = i + 1, end = at === count, now = [ids[at], end || reading.probability(at), made.has(at), colours], [id, p, own] = now;
+        if (now.some((value, k) => value !== chip.now[k])) {
+          chip.now = now;
+          word.textContent = end ? "next" : called(reading.name(id));
+          number.textContent = end ? "?" : chance(p);
+          element.className = end ? "next" : own ? "made" : "";
+          element.style.cssText = end ? "" : colours.dress[level(p)];
+          element.setAttribute("aria-label", end ? `place ${at}: what comes next` : `token ${at}, “${word.textContent}”, probability ${chance(p, 4)}${own ? ", drawn by the model" : ""}`);
         }
-        chip.element.setAttribute("aria-selected", String(chosen));
-        chip.element.tabIndex = chosen ? 0 : -1;
+        element.setAttribute("aria-selected", String(at === place));
+        element.tabIndex = at === place ? 0 : -1;
       });
-      if (state.seen === `${place} ${count}`) return;
-      state.seen = `${place} ${count}`;
-      const box = list.getBoundingClientRect(), chip = chips[place - 1].element.getBoundingClientRect(); // scroll the list, never the page
-      if (chip.bottom > box.bottom || chip.top < box.top) list.scrollTop += chip.bottom > box.bottom ? chip.bottom - box.bottom + 6 : chip.top - box.top - 6;
+      if (seen !== (seen = `${place} ${count}`)) list.scrollTop = chips[place - 1].element.offsetTop - list.offsetTop - list.clientHeight / 2; // the list's, never the page's
     } };
 }
 
@@ -75,12 +70,11 @@ function tokenStrip(choose) {
 function barList(take) {
   const rows = [];
   let at = 0;
-  const list = h("ul", { class: "bars", role: "listbox", "aria-label": "tokens that could stand here" });
+  const list = h("ul", { class: "bars", role: "listbox", "aria-label": "tokens that could stand here", onkeydown: (event) => keys(event) });
   const tab = (i) => { at = i; rows.forEach(({ element }, k) => { element.tabIndex = k === i ? 0 : -1; }); }, choose = () => take(rows[at].id);
-  list.addEventListener("keydown", keysOf(() => at, () => rows.length - 1, (i) => { tab(i); rows[i].element.focus({ preventScroll: true }); }, { Enter: choose, " ": choose }));
+  const keys = keysOf(() => at, () => rows.length - 1, (i) => { tab(i); rows[i].element.focus({ preventScroll: true }); }, { Enter: choose, " ": choose });
   const row = (i) => {
     const [word, rank, own, drawn, wide, narrow] = ["bdi", "small", "span", "span", "i", "i"].map((tag) => h(tag));
-    narrow.className = "drawn";
     return { element: h("li", { role: "option", onclick() { tab(i); choose(); } }, rank, word, h("span", { class: "bar", "aria-hidden": "true" }, wide, narrow), own, drawn), word, rank, own, drawn, wide, narrow };
   };
   return { element: list,
@@ -94,12 +88,8 @@ function barList(take) {
       ranks.forEach((rank, i) => {
         const id = cast.order[rank], p = cast.own(id), q = cast.drawn[id], one = rows[i], name = called(reading.name(id)), cut = rank < cast.kept ? "" : cast.greedy ? "temperature 0" : rank >= cast.byK ? "top-k" : "top-p";
         one.id = id;
-        one.rank.textContent = thousands(rank + 1);
-        one.word.textContent = name;
-        one.own.textContent = chance(p, 4);
-        one.drawn.textContent = cut ? "cut" : chance(q, 4);
-        one.wide.style.width = `${(100 * p) / most}%`;
-        one.narrow.style.width = `${(100 * q) / most}%`;
+        Object.entries({ rank: thousands(rank + 1), word: name, own: chance(p, 4), drawn: cut ? "cut" : chance(q, 4) }).forEach(([part, said]) => { one[part].textContent = said; });
+        [one.wide.style.width, one.narrow.style.width] = [p, q].map((p) => `${(100 * p) / most}%`);
         one.element.className = `${cut && "cut"} ${rank === cast.kept ? "edge" : ""} ${i === count ? "far" : ""}`;
         one.element.setAttribute("aria-selected", String(id === here));
         one.element.setAttribute("aria-label", `“${name}”, rank ${rank + 1}, model ${chance(p, 4)}, ${cut ? `cut by ${cut}` : `drawn ${chance(q, 4)}`}`);
@@ -157,8 +147,10 @@ function lensTable() {
   } };
 }
 
-/** What the colours of the tokens mean. */
+/** What the colours of the tokens mean, as attention has it of weights. */
 function probabilityScale() {
-  const ticks = [0.01, 0.1, 0.25, 0.5, 1].map((p) => h("span", { style: `left: ${100 * strength(p)}%` }, p));
-  return h("div", { class: "legend", "aria-hidden": "true" }, h("span", {}, "probability"), h("div", {}, h("i"), ticks), h("span", {}, h("u"), "drawn by the model"));
+  const scale = legend();
+  scale.firstChild.textContent = "probability";
+  scale.setAttribute("aria-label", "Scale of the probabilities, from 0 to 1");
+  return h("div", { class: "ug-bar" }, scale, h("span", { class: "own" }, h("u"), "drawn by the model"));
 }

@@ -17,7 +17,7 @@ function gptPicture({ reading, place, cast, colours, heading, settings, rows }) 
   parts.push(write(12, y, heading), write(12, y + 20, settings, "soft"), write(560, y + 46, "model", "soft", "end"), write(680, y + 46, "drawn", "soft", "end"));
   ids.forEach((id, rank) => {
     const at = y + 54 + 22 * rank, cut = rank >= cast.kept ? "soft" : "", size = 220 / most;
-    parts.push(write(36, at + 14, rank + 1, "soft", "end"), write(46, at + 14, short(called(reading.name(id)), 22), cut), box(240, at, size * cast.own(id), 18, "wide"), box(240, at + 5, size * cast.drawn[id], 8, "narrow"),
+    parts.push(write(12, at + 14, short(called(reading.name(id)), 26), cut), box(240, at, size * cast.own(id), 18, "wide"), box(240, at + 5, size * cast.drawn[id], 8, "narrow"),
       write(560, at + 14, chance(cast.own(id), 4), "", "end"), write(680, at + 14, cut ? "cut" : chance(cast.drawn[id], 4), cut, "end"));
   });
   const height = y + 66 + 22 * ids.length;

@@ -79,8 +79,9 @@ class LiveText {
 
 /** What the sliders make of the logits of one place. */
 function forecast(logits, { temperature, topK, topP }) {
-  const { probabilities, kept, order, full } = nextToken(logits, { temperature, topK, topP }), total = logSumOfExponentials(logits);
+  const { probabilities, kept, full, ...cut } = nextToken(logits, { temperature, topK, topP }), total = logSumOfExponentials(logits);
   const byK = topK === null ? logits.length : topP === null ? kept : nextToken(logits, { temperature, topK }).kept; // kept by top-k alone
+  const order = temperature ? cut.order : nextToken(logits).order; // at 0 all but one are equal
   let share = 0;
   for (let i = 0; i < kept; i++) share += full[order[i]];
   return { drawn: probabilities, heated: full, order, kept, byK: temperature ? byK : 1, share: kept === order.length ? 1 : share, own: (id) => Math.exp(logits[id] - total), greedy: temperature === 0 };
