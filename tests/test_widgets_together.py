@@ -34,6 +34,7 @@ MAKERS: dict[str, Callable[[], Widget]] = {
     "AttentionView": lambda: widgets.AttentionView(WEIGHTS, TOKENS),
     "ContrastiveMap": lambda: widgets.ContrastiveMap((PAIRS, PAIRS)),
     "FineTuneExplorer": lambda: widgets.FineTuneExplorer([TUNED]),
+    "LiveBERT": lambda: widgets.LiveBERT(),
     "LiveGPT": lambda: widgets.LiveGPT(),
     "LoRAView": lambda: widgets.LoRAView({"query": (PAIRS, 2 * PAIRS, PAIRS[:, :1] @ PAIRS[:1])}),
     "ErrorBrowser": lambda: widgets.ErrorBrowser(

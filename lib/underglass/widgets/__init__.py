@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from underglass.widgets.contrastive_map import ContrastiveMap
     from underglass.widgets.error_browser import ErrorBrowser
     from underglass.widgets.fine_tune_explorer import FineTuneExplorer
+    from underglass.widgets.live_bert import LiveBERT
     from underglass.widgets.live_gpt import LiveGPT
     from underglass.widgets.lora_view import LoRAView
     from underglass.widgets.loss_explorer import LossExplorer
@@ -29,6 +30,7 @@ __all__ = [
     "ContrastiveMap",
     "ErrorBrowser",
     "FineTuneExplorer",
+    "LiveBERT",
     "LiveGPT",
     "LoRAView",
     "LossExplorer",
@@ -47,6 +49,7 @@ _MODULES = {
     "ContrastiveMap": "contrastive_map",
     "ErrorBrowser": "error_browser",
     "FineTuneExplorer": "fine_tune_explorer",
+    "LiveBERT": "live_bert",
     "LiveGPT": "live_gpt",
     "LoRAView": "lora_view",
     "LossExplorer": "loss_explorer",

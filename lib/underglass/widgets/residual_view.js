@@ -1,5 +1,5 @@
 // ResidualView: one token through every layer, and the logit lens at each step.
-// Joined after shared.js and scales.js (see frame.py); how the numbers are packed: residual_view_steps.py.
+// Joined after shared.js, scales.js and token_text.js (see frame.py); how the numbers are packed: residual_view_steps.py.
 
 const WIDE = 350, LEFT = 50, END = 346, TOP = 30, FOOT = 160, HIGH = 198; // of a chart
 const PLANE = { wide: 340, high: 120, edge: 12 }; // the picture of one addition
@@ -11,28 +11,10 @@ const degrees = (angle) => `${format((angle * 180) / Math.PI, 0)}°`;
 const write = (x, y, said, name = "tick", anchor = "start") => s("text", { x: text(x), y: text(y), class: name, "text-anchor": anchor, style: "unicode-bidi: isolate" }, said);
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
-/** A probability with two digits that count, from 0.001 % on. */
-function percent(p) {
-  if (Number.isNaN(p)) return "–";
-  const share = 100 * p;
-  if (share < 0.001) return "< 0.001\u00a0%";
-  if (share > 99.95 && share < 100) return "> 99.9\u00a0%";
-  return `${share >= 9.95 ? format(share, share > 99 ? 1 : 0) : share.toFixed(1 - Math.floor(Math.log10(share) + 1e-9))}\u00a0%`;
-}
-
-/** A token as it can be seen: spaces and ends of lines get a sign, and so does what has no shape. */
-function seen(token) {
-  const signs = token.replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length)).replace(/\n/g, "↵").replace(/\t/g, "⇥")
-    .replace(/[\u0000-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
-  return signs || "∅";
-}
 /** A length: four digits. */
 const long = (x) => (x >= 1e-3 && x < 1e4 ? x.toPrecision(4) : digits(x));
 /** An angle in words: additions may point along the stream, away from all that is in it, or against it. */
 const sense = (angle) => (angle < Math.PI / 3 ? "along it" : angle > (2 * Math.PI) / 3 ? "against it" : "across it");
-/** At most `most` characters. */
-const cut = (token, most) => ([...token].length > most ? `${[...token].slice(0, most - 1).join("")}…` : token);
-const quoted = (token) => ["“", isolate(token), "”"];
 
 /** What is known of every step of every token. @param {(name: string) => any} get */
 function unpack(get) {

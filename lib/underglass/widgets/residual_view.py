@@ -47,7 +47,7 @@ class ResidualView(Widget):
     """
 
     files = "residual_view"
-    before = ("scales",)
+    before = ("scales", "token_text")
 
     position = traitlets.Int(0).tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)
