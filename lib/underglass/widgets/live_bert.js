@@ -85,7 +85,7 @@ export default {
     const share = h("progress", { max: 1, "aria-label": "loading the model" }), load = button("", fetchModel), status = h("div", { class: "ug-hidden", role: "status" });
     const view = h("div", { class: "ug ug-live-bert" }, h("h4", { class: "ug-title" }, "Hide a word, and let the model guess it"),
       h("p", { class: "ug-caption" }, "Click a word, or reach it with the arrow keys and press Enter. Hide several, or write a sentence of your own."),
-      input, strip, note, failed, cards, h("div", { class: "ug-bar" }, load, share, place),
+      input, strip, note, failed, h("div", { class: "ug-bar" }, load, share, place), cards,
       h("div", { class: "ug-bar" }, button("Show all words", () => save({ hidden: [] })), button("Back to the example", () => save({ text: example.text, hidden: example.start })), saveButton(picture, "live-bert")), status);
     el.append(view);
 
@@ -191,7 +191,7 @@ export default {
     /** One mask: the candidates, and what stood there. */
     function card({ word, part, id, p, rank, top }) {
       const length = reading.idsOf(word).length, own = seen(reading.name(id)), stood = { id, p }, rows = top.map((one, k) => ({ ...one, rank: k + 1 })), whole = bare(words[word]);
-      const line = (one) => h("li", { class: one.id === id && "true" }, h("span", { class: "rank" }, one.id === id ? ["✓", h("span", { class: "ug-hidden" }, "stood there: ")] : `${one.rank}.`), isolate(seen(reading.name(one.id))), h("i", { style: `--share: ${(100 * one.p).toFixed(2)}%` }), h("span", { class: "share" }, percent(one.p)));
+      const line = (one) => h("li", { class: one.id === id && "true", style: `--share: ${(100 * one.p).toFixed(2)}%` }, h("span", { class: "rank" }, one.id === id ? ["✓", h("span", { class: "ug-hidden" }, "stood there: ")] : `${one.rank}.`), isolate(seen(reading.name(one.id))), h("span", { class: "share" }, percent(one.p)));
       return h("section", { class: "card", "aria-label": `guesses for ${whole}, token ${part + 1} of ${length}` },
         h("h5", {}, quoted(whole), length > 1 && [`, ${part + 1} of ${length}: `, quoted(own)]),
         h("p", {}, h("b", { "data-number": "p" }, percent(p)), ", rank ", h("b", { "data-number": "rank" }, rank.toLocaleString("en")), ` of ${vocabulary.toLocaleString("en")}`),

@@ -1,8 +1,9 @@
 // ResidualView: one token through every layer, and the logit lens at each step.
 // Joined after shared.js, scales.js and token_text.js (see frame.py); how the numbers are packed: residual_view_steps.py.
 
-const WIDE = 350, LEFT = 50, END = 346, TOP = 30, FOOT = 160, HIGH = 198; // of a chart
+const WIDE = 350, LEFT = 60, END = 346, TOP = 30, FOOT = 160, HIGH = 198; // of a chart
 const PLANE = { wide: 340, high: 120, edge: 12 }; // the picture of one addition
+const LEAST = 1e-5; // the lowest probability of the chart: the same for all tokens, to compare them
 const PAUSE = 500; // milliseconds before what has changed is said
 
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
@@ -136,8 +137,8 @@ export default {
     }
 
     function drawNext() {
-      const paths = (beside ? [here, beside] : [here]).filter(([{ next }]) => !Number.isNaN(next)), least = Math.min(0.1, ...paths.flat().map(({ next }) => next)), scale = scaleOf(10 ** Math.max(-9, Math.floor(Math.log10(least))), 1, FOOT, TOP, true);
-      const { up, line } = chart(charts[1], "probability of the next token; ● its rank is 1", scale, ticksOf(scale, 4).map((x) => [x, `${short(Number((100 * x).toPrecision(3)))}\u00a0%`]));
+      const scale = scaleOf(LEAST, 1, FOOT, TOP, true), ticks = [LEAST, 1e-3, 0.1, 1].map((x) => [x, `${x === LEAST ? "≤ " : ""}${short(Number((100 * x).toPrecision(3)))}\u00a0%`]);
+      const { up, line } = chart(charts[1], "probability of the next token; ● its rank is 1", scale, ticks);
       const known = !Number.isNaN(here[0].next);
       if (beside && !Number.isNaN(beside[0].next)) line("beside", beside, ({ next }) => next);
       if (known) line("stream", here, ({ next }) => next);
