@@ -1,5 +1,6 @@
 """LiveGPT in a real page: what it shows after real keys and clicks, against PyTorch."""
 
+import base64
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,6 +168,7 @@ def test_the_sliders_cut_the_example_as_the_library_does(show):
     logits = logits_of(after(TEXT))[-1]
     check_bars(page, logits, top_k=40)
     assert [row["cut"] for row in bars(page)] == [None] * 10
+    assert page.locator(".line").is_visible()
     set_slider(page, "temperature", 0.5)
     set_slider(page, "top-k", 4)  # the fifth of its steps: 5 tokens
     check_bars(page, logits, temperature=0.5, top_k=5)
@@ -186,6 +188,8 @@ def test_the_sliders_cut_the_example_as_the_library_does(show):
     assert bars(page)[1]["cut"] == "temperature 0"
     press(page, "Reset")
     check_bars(page, logits)
+    assert not page.locator(".line").is_visible()  # in which order all tokens lie is not carried
+    assert page.locator("[data-number='drawn']").count() == 0
     set_slider(page, "temperature", 1.6)
     check_bars(page, logits, temperature=1.6)
 
@@ -437,6 +441,37 @@ def test_themes_narrow_pages_and_the_picture(show, tmp_path):
     )
     assert [name for name in names if name not in with_text] == []
     assert f"Place {len(names) + 1}: what comes next" in with_text
+
+
+# A notebook's way: drawn outside the page, put into it later.
+LATER = """async ([source, state, numbers]) => {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const { default: widget } = await import(url);
+  const heard = new Set(), place = document.createElement("div");
+  state._numbers = new DataView(Uint8Array.from(atob(numbers), (x) => x.charCodeAt(0)).buffer);
+  const model = { get: (name) => state[name], set() {}, save_changes() {},
+    on(event, f) { heard.add(event); }, off(event, f) { heard.delete(event); } };
+  window.heard = heard;
+  window.stop = widget.render({ model, el: place });
+  document.querySelector(".ug").replaceWith(place);
+}"""
+
+
+def test_drawn_outside_the_page_and_taken_away(show):
+    widget = LiveGPT(TEXT)
+    page = show(widget)
+    chips = "(nodes) => nodes.map((node) => getComputedStyle(node).backgroundColor)"
+    there = page.locator(".tokens li").evaluate_all(chips)
+    assert len(set(there)) > 3
+    state = {k: v for k, v in widget.get_state().items() if k[:1] != "_" or k == "_example"}
+    numbers = base64.b64encode(widget._numbers).decode()
+    page.evaluate(LATER, [widget._esm, state, numbers])
+    expect(page.locator(".tokens .next")).to_be_visible()
+    page.wait_for_timeout(100)
+    assert page.locator(".tokens li").evaluate_all(chips) == there
+    assert "change:temperature" in page.evaluate("[...heard]")
+    page.evaluate("stop()")
+    assert page.evaluate("heard.size") == 0
 
 
 def test_traits_lead_the_page(show):

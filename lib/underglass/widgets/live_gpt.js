@@ -228,9 +228,8 @@ export default {
 
     words.value = text;
     progress(0);
-    recolour();
     const hear = () => { if (get("text") !== text && !running) withModel(() => readText(get("text")), (words.value = get("text"))); };
-    const stops = [onTheme(recolour), follow(model, ["temperature", "top_k", "top_p", "seed", "place"], () => running || redraw()), follow(model, ["text"], hear),
+    const stops = [onWidth(root, recolour), onTheme(recolour), follow(model, ["temperature", "top_k", "top_p", "seed", "place"], () => running || redraw()), follow(model, ["text"], hear),
       () => { gone = true; running = null; clearTimeout(waiting); stopDrawing?.(); }];
     hear();
     return () => { for (const stop of stops) stop(); };
