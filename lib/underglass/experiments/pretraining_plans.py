@@ -48,15 +48,7 @@ def task() -> dict[str, Any]:
 def gpt() -> Plan:
     """The causal model that the course ships."""
     recipe = PretrainingRecipe(
-        "gpt",
-        192,
-        5,
-        4,
-        4000,
-        0.008,
-        dropout=0.1,
-        samples_at=(10, 60, 240, 960, 4000),
-        in_full=True,
+        "gpt", 192, 5, 4, 2400, 0.008, samples_at=(10, 60, 240, 960, 2400), in_full=True
     )
     return _plan("pretraining_gpt", ABOUT_GPT, (({"model": "gpt"}, recipe),))
 

@@ -1,6 +1,7 @@
 """A recipe: how one model is trained on the speeches from nothing; and its run, under one seed."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class PretrainingRecipe:
     hidden: float | None = None
     precision: str | None = "bf16"
     validations: int = 12
-    samples_at: tuple[int, ...] = ()
+    samples_at: Sequence[int] = ()
     in_full: bool = False
 
     @property
@@ -92,12 +93,12 @@ class PretrainingRecipe:
             history = so_far
             watch(model, so_far)
 
-        validation = scoring.Timed(self._batches("validation", None))
+        validation = scoring.Timed(self.validation())
         started = time.process_time()
         try:
             fit(
                 model,
-                self._batches("training", seed),
+                Batches(windows("training"), self.rows, seed, self.hidden),
                 models.optimizer(self.optimizer, model, self.rate, self.weight_decay),
                 loss=models.loss,
                 steps=steps or self.steps,
@@ -123,10 +124,9 @@ class PretrainingRecipe:
                 scoring.keep(model, folder / self.kind)
         return history, diverged, outcome
 
-    def _batches(self, part: str, seed: int | None) -> Batches:
-        if seed is not None:
-            return Batches(windows(part), self.rows, seed, self.hidden)
-        rows = windows(part)
+    def validation(self) -> Batches:
+        """Windows from all over the validation part; always the same, and so is what is hidden."""
+        rows = windows("validation")
         spread = torch.arange(VALIDATION_WINDOWS) * len(rows) // VALIDATION_WINDOWS
         return Batches(rows[spread], 16, None, None if self.hidden is None else HIDDEN)
 
@@ -134,7 +134,7 @@ class PretrainingRecipe:
 class _Watch:
     """Writes a sample after some steps, and counts the processor's seconds that it takes."""
 
-    def __init__(self, steps: tuple[int, ...]) -> None:
+    def __init__(self, steps: Sequence[int]) -> None:
         self.steps, self.samples, self.seconds = steps, dict[str, str](), 0.0
 
     def __call__(self, model: nn.Module, history: History) -> None:
