@@ -134,6 +134,16 @@ def test_the_seed_decides_the_first_weights(kind):
     assert not torch.equal(first, other)
 
 
+def test_a_narrow_bert_begins_as_wide_as_the_published_one():
+    bert: Any = pretraining.model("bert", d_model=48, num_layers=2, num_heads=4, seed=0)
+    for name, weight in bert.bert.named_parameters():
+        if weight.ndim == 2 and weight.numel() > 1000:
+            assert weight.std().item() == pytest.approx(0.02 * 4, rel=0.1), name
+    codes = torch.nn.functional.normalize(bert.bert.positions.weight, dim=-1)
+    alike = codes @ codes.T
+    assert alike.diagonal(1).min() > alike.diagonal(8).max()
+
+
 def test_an_unknown_kind_or_optimizer_is_refused():
     with refused(ValueError, "kind='rnn': expected one of gpt, bert, lstm"):
         pretraining.model("rnn", seed=0, **SMALL)

@@ -108,6 +108,7 @@ PLANS = {
         grid(),
         cures(),
         pretraining_plans.gpt(),
+        pretraining_plans.bert(),
         architectures_plans.chain(),
         architectures_plans.depth(),
     )

@@ -53,6 +53,18 @@ def gpt() -> Plan:
     return _plan("pretraining_gpt", ABOUT_GPT, (({"model": "gpt"}, recipe),))
 
 
+ABOUT_BERT = """\
+A BERT, five layers of 192, four heads; 30 % of the tokens are hidden in training, 15 % in
+validation. The share of hidden tokens found and the surprise are over all of validation and test,
+each hidden token replaced by the mask."""
+
+
+def bert() -> Plan:
+    """The masked model that the course ships."""
+    recipe = PretrainingRecipe("bert", 192, 5, 4, 2400, 0.008, hidden=0.3, in_full=True)
+    return _plan("pretraining_bert", ABOUT_BERT, (({"model": "bert"}, recipe),))
+
+
 def _plan(name: str, about: str, recipes: tuple[tuple[dict[str, Any], Any], ...]) -> Plan:
     about = (ABOUT + about).replace("\n", " ")
     return Plan(name, about, recipes, SEEDS, keeps=KEEPS, task=task)
