@@ -61,7 +61,7 @@ each hidden token replaced by the mask."""
 
 def bert() -> Plan:
     """The masked model that the course ships."""
-    recipe = PretrainingRecipe("bert", 192, 5, 4, 2400, 0.008, hidden=0.3, in_full=True)
+    recipe = PretrainingRecipe("bert", 192, 5, 4, 1200, 0.008, hidden=0.3, in_full=True)
     return _plan("pretraining_bert", ABOUT_BERT, (({"model": "bert"}, recipe),))
 
 
