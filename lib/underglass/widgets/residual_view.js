@@ -121,7 +121,7 @@ export default {
       svg.replaceChildren(s("rect", { class: "chosen", x: text(across(get("step")) - (END - LEFT) / steps / 2), y: TOP - 6, width: text((END - LEFT) / steps), height: FOOT - TOP + 10 }), write(0, 14, title, "heading"));
       for (const [tick, said] of ticks) svg.append(s("path", { class: "grid", d: `M${LEFT} ${text(scale.pixel(tick))}H${END}` }), write(LEFT - 5, scale.pixel(tick) + 4, said, "tick", "end"));
       const every = steps > 31 ? 4 : 1;
-      svg.append(write(across(0), FOOT + 16, "emb.", "tick", "middle"), write((LEFT + END) / 2, FOOT + 32, "block: attention, then feed-forward", "tick", "middle"));
+      svg.append(write(Math.min(across(0), across(1.5) - 28), FOOT + 16, "emb.", "tick", "middle"), write((LEFT + END) / 2, FOOT + 32, "block: attention, then feed-forward", "tick", "middle"));
       for (let block = 0; 2 * block + 2 < steps; block += every) svg.append(write(across(2 * block + 1.5), FOOT + 16, block, "tick", "middle"));
       const up = (x) => text(scale.pixel(clamp(x, scale.low, scale.high)));
       return { up, line(name, path, value) { svg.append(s("path", { class: name, d: path.map((one, i) => `${i ? "L" : "M"}${text(across(i))} ${up(value(one))}`).join("") })); } };
