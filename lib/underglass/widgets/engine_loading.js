@@ -19,14 +19,11 @@ function loadModel(model, { onProgress = () => {} } = {}) {
   if (!LOADED.promises.has(name)) {
     const heard = new Set(), tell = (share) => { for (const f of heard) f(share); };
     const place = model.get("_live_files");
-    const promise = (place ? fromFiles(name, place, tell) : fromPython(model, tell)).then(
-      (bytes) => {
-        const live = { name, ...assemble(bytes) };
-        LOADED.ready.add(name);
-        return live;
-      },
-      (error) => { LOADED.promises.delete(name); throw error; },
-    );
+    const promise = (place ? fromFiles(name, place, tell) : fromPython(model, tell)).then((bytes) => {
+      const live = { name, ...assemble(bytes) };
+      LOADED.ready.add(name);
+      return live;
+    }).catch((error) => { LOADED.promises.delete(name); throw error; });
     LOADED.promises.set(name, { promise, heard });
   }
   const { promise, heard } = LOADED.promises.get(name);
@@ -55,7 +52,7 @@ async function fromPython(model, tell) {
   for (let parts = 1; found.length < parts; tell(found.length / parts)) {
     const [message, bytes] = await answer(model, { ask: "weights", part: found.length });
     parts = message.parts;
-    found.push(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    found.push(ArrayBuffer.isView(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes));
   }
   return joined(found);
 }
@@ -86,21 +83,22 @@ function joined(parts) {
 function assemble(bytes) {
   const view = new DataView(bytes.buffer), length = view.getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  const sizes = header.tensors.filter(({ length }) => length > 2), total = (f) => header.tensors.reduce((sum, [, ...shape]) => sum + f(...shape), 0);
+  const expected = 4 + length + 4 * header.merges + total((rows, columns = 0) => rows * (2 + columns));
+  if (bytes.length !== expected) throw new Error(`the model has ${bytes.length} bytes: expected ${expected}`);
   let at = 4 + length;
   const numbers = (count, read) => Float32Array.from({ length: count }, (_, i) => read(view.getUint16(at + 2 * i, true)));
   const take = (count) => { const found = numbers(count, floatOf16); at += 2 * count; return found; };
-  const short = header.tensors.map(([name, ...shape]) => [name, take(shape[0])]); // vectors, and the scales of matrices
+  // Vectors, and the scales of matrices; then the merges; then the matrices.
+  const kept = new Map(header.tensors.map(([name, rows]) => [name, take(rows)])), tables = new Map();
   const merges = Uint16Array.from(numbers(2 * header.merges, (id) => id));
   at += 4 * header.merges;
-  const kept = new Map(short), tables = new Map();
-  for (const [name, rows, columns] of header.tensors) {
-    if (!columns) continue;
+  for (const [name, rows, columns] of sizes) {
     tables.set(name, new Table(new Int8Array(bytes.buffer, at, rows * columns), kept.get(name)));
     at += rows * columns;
   }
-  if (at !== bytes.length) throw new Error(`the model has ${bytes.length} bytes: expected ${at}`);
-  const sizes = header.tensors.filter(({ length }) => length > 2), most = (which) => Math.max(...sizes.map((size) => size[which]));
-  const machine = new Machine(sizes.reduce((sum, [, rows, columns]) => sum + rows * (columns + 1), 0), most(1), most(2));
+  const most = (which) => Math.max(...sizes.map((size) => size[which]));
+  const machine = new Machine(total((rows, columns) => (columns ? rows * (columns + 1) : 0)), most(1), most(2));
   const table = (name) => tables.get(`${name}.weight`);
   const linear = (name, bias = `${name}.bias`) => new Linear(machine, table(name), kept.get(bias));
   const norm = (name) => ({ weight: kept.get(`${name}.weight`), bias: kept.get(`${name}.bias`), eps: header.config.eps });

@@ -66,7 +66,8 @@ class Transformer {
       for (let head = 0; head < num_heads; head++) {
         const at = i * d_model + head * size;
         for (let k = 0, from = head * size; k < end; k++, from += d_model) {
-          let a = 0, b = 0; // two sums: neither waits for the other
+          // Two sums: neither waits for the other.
+          let a = 0, b = 0;
           for (let j = 0; j < size; j += 2) {
             a += query[at + j] * keys[from + j];
             b += query[at + j + 1] * keys[from + j + 1];
@@ -77,7 +78,8 @@ class Transformer {
         const weights = rowOf(i, head);
         weights.set(scores.subarray(0, end));
         let k = 0, from = head * size;
-        for (; k + 4 <= end; k += 4, from += 4 * d_model) { // four values at a time: mixed is fetched once for all
+        // Four values at a time: mixed is fetched once for all four.
+        for (; k + 4 <= end; k += 4, from += 4 * d_model) {
           const a = scores[k], b = scores[k + 1], c = scores[k + 2], d = scores[k + 3];
           for (let j = 0, v = from; j < size; j++, v++) mixed[at + j] += a * values[v] + b * values[v + d_model] + c * values[v + 2 * d_model] + d * values[v + 3 * d_model];
         }
@@ -99,7 +101,8 @@ const addTo = (x, added, length) => { for (let i = 0; i < length; i++) x[i] += a
 class GPT extends Transformer {
   constructor(weights) {
     super(weights, "");
-    this.output = weights.linear("tokens", null); // the table serves twice
+    // The table serves twice.
+    this.output = weights.linear("tokens", null);
   }
 
   start() { return new Session(this); }
@@ -111,13 +114,14 @@ class Session {
     const { num_layers, num_heads, max_len, d_model } = gpt.config, vectors = () => new Float32Array(max_len * d_model);
     this.gpt = gpt;
     this.ids = [];
-    this.stream = Array.from({ length: num_layers + 1 }, vectors); // the residual stream: after the embedding, after each block
+    // The residual stream: after the embedding, and after each block.
+    this.stream = Array.from({ length: num_layers + 1 }, vectors);
     this.keys = Array.from({ length: num_layers }, vectors);
     this.values = Array.from({ length: num_layers }, vectors);
-    this.looked = Array.from({ length: num_layers }, () => Array.from({ length: num_heads }, () => [])); // [layer][head][query]: weights
-    this.said = []; // logits of each position
-    this.spread = []; // log of the sum of their exponentials
-    this.shown = [];
+    // [layer][head][query]: its weights. Then for each position its logits, the logarithm of the sum
+    // of their exponentials, and [layer][position]: the lens.
+    this.looked = Array.from({ length: num_layers }, () => Array.from({ length: num_heads }, () => []));
+    [this.said, this.spread, this.shown] = [[], [], []];
     this.room = null;
   }
 
@@ -224,10 +228,11 @@ class BERT extends Transformer {
     let x = new Float32Array(size);
     const y = new Float32Array(size), keys = new Float32Array(size), values = new Float32Array(size);
     this.embed(ids, 0, x);
-    for (let i = 0; i < size; i += d_model) this.segments.addRow(0, x, i); // one text alone
+    for (let i = 0; i < size; i += d_model) this.segments.addRow(0, x, i);
     x = layerNorm(x, count, this.norm);
     const weights = Array.from({ length: num_layers }, () => Array.from({ length: num_heads }, () => new Float32Array(count * count)));
-    this.blocks.forEach((block, layer) => { // y = norm(x + attention(x)); x = norm(y + feed_forward(y))
+    // y = norm(x + attention(x)); x = norm(y + feed_forward(y))
+    this.blocks.forEach((block, layer) => {
       block.query.apply(x, count, room.query);
       this.attend(room, count, block.key.apply(x, count, keys), block.value.apply(x, count, values), () => count, (i, head) => weights[layer][head].subarray(i * count, (i + 1) * count));
       addTo(x, block.out.apply(room.mixed, count, room.added), size);

@@ -15,13 +15,15 @@ function nextToken(logits, { temperature = 1, topK = null, topP = null, minP = n
   const scaled = logits.map((value, id) => (greedy ? (id === best ? 0 : -Infinity) : Math.fround(value - logits[best]) / Math.fround(temperature)));
   const order = Array.from(scaled.keys()).sort((a, b) => scaled[b] - scaled[a] || a - b), full = softmax(scaled);
   let kept = greedy ? 1 : order.length;
-  const cutAt = (isOut) => { // order is falling: what is out, is out from there on
+  // The order is falling: what is out, is out from there on.
+  const cutAt = (isOut) => {
     const at = order.findIndex((id, i) => i > 0 && i < kept && isOut(scaled[id], i));
     if (at > 0) kept = at;
   };
   if (!greedy && topK !== null) {
     const least = scaled[order[Math.min(topK, kept) - 1]];
-    cutAt((value) => value < least); // those as likely as the k-th stay
+    // Those as likely as the k-th stay.
+    cutAt((value) => value < least);
   }
   if (!greedy && topP !== null && topP < 1) {
     let total = 0, before = 0;
@@ -46,27 +48,30 @@ function softmax(logits) {
 function pick(probabilities, u) {
   const sums = Float64Array.from(probabilities);
   for (let id = 1; id < sums.length; id++) sums[id] += sums[id - 1];
-  const chance = u * sums.at(-1); // which rounding may leave below 1
+  // Times the last sum, which rounding may leave below 1.
+  const chance = u * sums.at(-1);
   return sums.findIndex((sum) => sum > chance);
 }
 
 /** Marsaglia (2003), "Xorshift RNGs", section 4: four words of state; here mixed up from the seed, and 53 bits a number. */
 function randomNumbers(seed) {
   let word = (Math.floor(seed / 2 ** 32) ^ seed) >>> 0;
-  const mixed = () => { // of Weyl's sequence, its bits well stirred: neighbouring seeds have nothing in common
+  // Of Weyl's sequence, its bits well stirred: neighbouring seeds have nothing in common.
+  const mixed = () => {
     word = (word + 0x9e3779b9) >>> 0;
     let z = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
     z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
     return (z ^ (z >>> 16)) >>> 0;
   };
-  let [x, y, z, w] = [mixed(), mixed(), mixed(), mixed() | 1]; // never all zero
+  let [x, y, z, w] = [mixed(), mixed(), mixed(), mixed() | 1];
   const next = () => {
     const t = x ^ (x << 11);
     [x, y, z] = [y, z, w];
     w = (w ^ (w >>> 19) ^ t ^ (t >>> 8)) >>> 0;
     return w;
   };
-  return () => ((next() >>> 5) * 67108864 + (next() >>> 6)) / 9007199254740992; // 27 and 26 bits
+  // 27 and 26 bits.
+  return () => ((next() >>> 5) * 67108864 + (next() >>> 6)) / 9007199254740992;
 }
 
 function checkSampling(temperature, topK, topP, minP) {

@@ -16,7 +16,8 @@ class Tokenizer {
   constructor({ bytes, special, unassigned }, merges) {
     this.special = special;
     this.tokens = bytes.map((byte) => Uint8Array.of(byte));
-    this.made = new Map(); // 65536 left + right -> the token that both become
+    // 65536 left + right -> the token that both become.
+    this.made = new Map();
     for (let i = 0; i < merges.length; i += 2) {
       const [left, right] = [merges[i], merges[i + 1]], [a, b] = [this.tokens[left], this.tokens[right]];
       this.made.set(65536 * left + right, this.tokens.length);
@@ -34,7 +35,8 @@ class Tokenizer {
     this.words = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
     const escaped = (code) => `\\u{${code.toString(16)}}`;
     this.later = new RegExp(`[${unassigned.map((ends) => ends.map(escaped).join("-")).join("")}]`, "gu");
-    this.kept = new Map(); // word -> ids: a text repeats its words
+    // Word -> ids: a text repeats its words.
+    this.kept = new Map();
   }
 
   encode(text) {
@@ -50,7 +52,8 @@ class Tokenizer {
     if (known) return known;
     let ids = Array.from(new TextEncoder().encode(word), (byte) => this.idOfByte[byte]);
     for (;;) {
-      const made = ids.map((id, i) => this.made.get(65536 * id + ids[i + 1]) ?? Infinity); // none for the last
+      // None for the last, which has no neighbour.
+      const made = ids.map((id, i) => this.made.get(65536 * id + ids[i + 1]) ?? Infinity);
       const first = made.reduce((least, id) => Math.min(least, id), Infinity), merged = [];
       if (first === Infinity) break;
       for (let i = 0; i < ids.length; i++) merged.push(made[i] === first ? (i++, first) : ids[i]);
@@ -70,7 +73,8 @@ class Tokenizer {
     const all = ids.map((id) => this.bytes(id)), joined = new Uint8Array(all.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
     for (const bytes of all) { joined.set(bytes, at); at += bytes.length; }
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(joined); // without it, U+FEFF in front would be lost
+    // Without ignoreBOM, U+FEFF in front would be lost.
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(joined);
   }
 
   piece(id) {

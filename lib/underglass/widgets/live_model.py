@@ -45,6 +45,6 @@ class LiveModel(Widget):
         if not isinstance(question, dict) or question.get("ask") != "weights":
             return
         parts, at = live_packing.parts(live_packing.packed(self.model_name)), question.get("part")
-        if isinstance(at, int) and 0 <= at < len(parts):
+        if type(at) is int and 0 <= at < len(parts):
             answer = {"answer": "weights", "part": at, "parts": len(parts)}
             self.send(answer, buffers=[parts[at]])

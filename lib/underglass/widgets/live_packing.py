@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from underglass import pretrained
+from underglass.models.bert import BERTConfig
 from underglass.models.bert_heads import BERTForMaskedLM
-from underglass.models.gpt import GPT
+from underglass.models.gpt import GPT, GPTConfig
 from underglass.quantization import quantize
 from underglass.tokenizers import BPE, words
 from underglass.tokenizers.merges import BYTES
 
 PART = 240_000  # bytes: 320 kB as base64; a dozen parts, so that progress is seen
-KINDS = {GPT: "gpt", BERTForMaskedLM: "bert"}
 ACTIVATIONS = ("gelu", "gelu_tanh")  # those of engine_numbers.js
 
 
@@ -73,7 +73,7 @@ def pack(model: nn.Module, tokenizer: BPE) -> bytes:
         TypeError: if the model is neither a GPT nor a BERTForMaskedLM.
         ValueError: if its activation, its widths or its tokenizer are not what the engine expects.
     """
-    _check_model(model)
+    config = _checked_config(model)
     tensors = {name: param.detach().float() for name, param in model.named_parameters()}
     halves, bytes_ = [], []
     for tensor in tensors.values():
@@ -82,10 +82,10 @@ def pack(model: nn.Module, tokenizer: BPE) -> bytes:
             bytes_.append(_raw(rounded))
         halves.append(_raw(tensor.half()))
     header = {
-        "kind": KINDS[type(model)],
-        "config": asdict(model.config),  # pyright: ignore[reportArgumentType]
+        "kind": "gpt" if isinstance(model, GPT) else "bert",
+        "config": asdict(config),
         "tensors": [[name, *tensor.shape] for name, tensor in tensors.items()],
-        **_tokenizer_header(tokenizer, model),
+        **_tokenizer_header(tokenizer, config.vocab_size),
     }
     text = json.dumps(header, separators=(",", ":")).encode()
     merges = [tokenizer.vocab[token] for pair in tokenizer.merges for token in pair]
@@ -104,16 +104,14 @@ def _raw(tensor: Tensor) -> bytes:
     return tensor.contiguous().numpy().tobytes()
 
 
-def _tokenizer_header(tokenizer: BPE, model: nn.Module) -> dict[str, object]:
+def _tokenizer_header(tokenizer: BPE, size: int) -> dict[str, object]:
     made = [*BYTES, *(left + right for left, right in tokenizer.merges)]
     if [tokenizer.vocab.get(token) for token in made] != [*range(len(made))]:
-        raise ValueError(
-            "tokenizer numbers its tokens otherwise than BPE.train: expected its order"
-        )
+        raise ValueError("tokenizer numbers its tokens otherwise: expected the order of BPE.train")
     if tokenizer.pattern != words.GPT2_PATTERN or tokenizer.whole_words:
         raise ValueError(f"tokenizer has pattern={tokenizer.pattern!r}: expected GPT-2's")
-    if tokenizer.vocab_size != model.config.vocab_size:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ValueError(f"tokenizer has {tokenizer.vocab_size} tokens: expected the model's")
+    if tokenizer.vocab_size != size:
+        raise ValueError(f"tokenizer has {tokenizer.vocab_size} tokens: expected {size}")
     ends = [run.split("-") for run in words.ADDED.split()]
     return {
         "bytes": [byte[0] for byte in BYTES],
@@ -123,15 +121,22 @@ def _tokenizer_header(tokenizer: BPE, model: nn.Module) -> dict[str, object]:
     }
 
 
-def _check_model(model: nn.Module) -> None:
-    if type(model) not in KINDS:
+def _checked_config(model: nn.Module) -> GPTConfig | BERTConfig:
+    if not isinstance(model, GPT | BERTForMaskedLM):
         kind = type(model).__name__
         raise TypeError(f"model is a {kind}: expected a GPT or a BERTForMaskedLM")
     config = model.config
-    if config.activation not in ACTIVATIONS:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ValueError(
-            f"activation={config.activation!r}: expected one of {', '.join(ACTIVATIONS)}"  # pyright: ignore[reportAttributeAccessIssue]
-        )
+    if config.activation not in ACTIVATIONS:
+        known = ", ".join(ACTIVATIONS)
+        raise ValueError(f"activation={config.activation!r}: expected one of {known}")
     for name in ("vocab_size", "d_model", "d_ff"):
         if (value := getattr(config, name)) % 4:
             raise ValueError(f"{name}={value}: expected a multiple of 4, as the engine computes")
+    if config.d_model // config.num_heads % 2:
+        raise ValueError(
+            f"d_model={config.d_model} with num_heads={config.num_heads}: "
+            "expected an even number for each head"
+        )
+    if isinstance(config, BERTConfig) and config.pooler:
+        raise ValueError("pooler=True: expected a BERT without one, for words that are hidden")
+    return config
