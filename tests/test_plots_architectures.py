@@ -105,6 +105,8 @@ def test_excited_puts_a_color_behind_each_token():
     assert shown == [("a", (0, 0)), (" lot", (1, 0)), ("$↵", (5, 0)), ("y" * 9, (0, 1))]
     widths = [(p.get_x(), p.get_width(), p.get_alpha()) for p in ax.patches]
     assert widths == [(0, 1, 0.0), (1, 4, 0.4), (5, 2, 0.0), (0, 9, 0.8)]
+    # The letters on a strong color are dark, in both themes of the page.
+    assert [text.get_color() == "#222222" for text in ax.texts] == [False, False, False, True]
     assert ax.get_title() == "neuron 7"
     figure.canvas.draw()
 

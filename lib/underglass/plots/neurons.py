@@ -55,6 +55,7 @@ def excited(
                     fontsize=7.5,
                     va="center",
                     parse_math=False,
+                    color="#222222" if share > 0.5 else GRAY,
                 )
         ax.set(xlim=(0, LETTERS), ylim=(len(texts) - 0.5, -0.5), title=title)
         ax.set_axis_off()
