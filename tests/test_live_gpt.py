@@ -27,7 +27,22 @@ START = BPE_.special["<|endoftext|>"]
 TEXT = "The state of the Union is"
 NEAR: dict[str, Any] = {"rel": 2e-3, "abs": 6e-5}  # logits agree to 0.001; four digits are shown
 HOSTILE = "<script>alert(1)</script> שלום 🙂 <b>&amp;"
+PATIENCE = 60_000  # milliseconds
 SHORT = "<b>שלום 🙂 &"
+
+
+@pytest.fixture
+def show(show) -> Iterator[Any]:
+    """As ever, but with patience: a machine that is busy takes its time to load a model."""
+
+    def patiently(*widgets, **options) -> Page:
+        page = show(*widgets, **options)
+        page.set_default_timeout(PATIENCE)
+        return page
+
+    expect.set_options(timeout=PATIENCE)
+    yield patiently
+    expect.set_options(timeout=5_000)  # what it is unless set
 
 
 def logits_of(ids: list[int]) -> torch.Tensor:
@@ -398,6 +413,7 @@ def broken(browser: Browser, tmp_path) -> Iterator[tuple[Page, Any]]:
     (part,) = (tmp_path / "_static").rglob("03.js")
     part.rename(part.with_suffix(".away"))
     with opened(browser, url) as (page, _):
+        page.set_default_timeout(PATIENCE)
         page.wait_for_selector("html[data-widgets=ready]", state="attached")
         yield page, part
 
@@ -406,7 +422,7 @@ def test_loading_that_fails_is_told_and_tried_again(browser, tmp_path):
     with broken(browser, tmp_path) as (page, part):
         press(page, "Load the model")
         alert = page.get_by_role("alert")
-        expect(alert).to_contain_text("03.js of the model could not be loaded")
+        expect(alert).to_contain_text("03.js of the model could not be loaded", timeout=PATIENCE)
         check_bars(page, logits_of(after(TEXT))[-1])
         part.with_suffix(".away").rename(part)
         press(page, "Try again to load")

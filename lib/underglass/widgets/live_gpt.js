@@ -2,11 +2,13 @@
 // live_gpt_texts.js (what is known of a text), live_gpt_parts.js and live_gpt_picture.js.
 // Places are counted from 1; place n + 1 is what comes after a text of n tokens.
 
-const KS = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 80, 100, 200, 300, 500, 1000, 2000]; // then: off
-const FEW = 10, MANY = 40; // bars
-const PAUSE = 400; // milliseconds before attention is drawn again
+// Steps of top-k; after the last: off.
+const KS = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 80, 100, 200, 300, 500, 1000, 2000];
+// How many bars are shown.
+const FEW = 10, MANY = 40;
+// Milliseconds before attention is drawn again.
+const PAUSE = 400;
 const START = "<|endoftext|>";
-const frame = () => new Promise((done) => requestAnimationFrame(done));
 
 export default {
   render({ model, el }) {
@@ -14,7 +16,8 @@ export default {
     const redraw = onceAFrame({ draw }).bind(null, "draw"), { room, megabytes } = get("_example"), looks = { mode: "layer", layer: 0, head: 0, side: "from", token: null };
     let live = null, loading = false, wanted, reading = new ExampleText(get), { text } = get("_example"), dropped = "", cast, colours;
     let running = null, began = null, numbers = [], seedOf = null, next, many = false, lensOf, drawn, followed, stopDrawing, waiting = 0, gone = false;
-    const made = new Set(), undone = []; // places of tokens that the model drew; what was there before
+    // Places of tokens that the model drew; what was there before each change.
+    const made = new Set(), undone = [];
     const place = () => clamp(get("place") ?? Infinity, 1, reading.ids.length);
     const sampling = () => ({ temperature: get("temperature"), topK: get("top_k"), topP: get("top_p") });
     const name = (id) => called(reading.name(id)), isSign = (id) => Object.values(live.tokenizer.special).includes(id);
@@ -24,7 +27,7 @@ export default {
     const [count, measure, summary, limit, failed, says, about] = ["count", "measure", "summary", "limit", "ug-error", "says", "ug-caption"].map((kind) => h("p", { class: kind, role: { says: "status", "ug-error": "alert" }[kind] })), heading = h("h5");
     const words = h("textarea", { rows: 2, dir: "auto", spellcheck: "false", "aria-label": "your text", oninput() { running = null; withModel(() => readText(words.value)); } });
     const meter = h("progress", { max: 1, "aria-label": "loading the model" }), fetch = button("", () => withModel(() => words.focus()), { class: "ug-primary" });
-    const loader = h("div", { class: "ug-bar loader" }, fetch, meter, h("span", {}, "This example was worked out beforehand. Load the model to type, change tokens and generate."));
+    const loader = h("div", { class: "ug-bar loader" }, fetch, meter, h("span", {}, "This example was worked out before. Load the model to type, change tokens and generate."));
     const strip = tokenStrip((at) => { save({ place: at === reading.ids.length ? null : at }); redraw(); });
     const go = button("", () => (running ? (running.over = true) : run(Infinity)), { class: "ug-primary go" }), step = button("One token", () => run(1)), again = button("Again, next seed", repeat), undo = button("Undo", takeBack);
     const seed = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, onchange: () => save({ seed: Math.abs(Math.round(seed.value)) % 2 ** 32 || 0 }) });
@@ -99,7 +102,7 @@ export default {
       if (!undone.length || running) return;
       const before = undone.pop();
       put(before.ids, before);
-      say("Taken back.");
+      say("Undone.");
     }
 
     // ------------------------------------------------------------ generating
@@ -125,9 +128,10 @@ export default {
           if (why) break;
           put([...ids, id], { own: at });
           words.scrollTop = words.scrollHeight;
-          if (most > 1) await frame();
+          if (most > 1) await new Promise(requestAnimationFrame);
         }
-        if (gone || running !== mine) return; // the reader has gone on to something else
+        // The reader has gone on to something else.
+        if (gone || running !== mine) return;
         running = null;
         const written = reading.ids.slice(from), rate = Math.round((1000 * written.length) / (performance.now() - start));
         if (!written.length) undone.pop();
@@ -152,7 +156,7 @@ export default {
       const at = place();
       withModel(() => {
         const { ids } = reading, rest = keep.selectedIndex ? ids.slice(at + 1) : [];
-        if (isSign(id)) return say(...quoted(id), " is a sign between texts: no text goes on after it.");
+        if (isSign(id)) return say(...quoted(id), " stands between texts: none goes on after it.");
         if (at >= room) return say(full());
         remember();
         put([...ids.slice(0, at), id, ...rest], { at: rest.length ? at : null });
@@ -183,10 +187,10 @@ export default {
       seed.value = String(get("seed"));
       const rank = 1 + cast.order.indexOf(here);
       heading.replaceChildren(`Place ${at}: `, ...(here === null ? ["what comes next"] : [...quoted(here), ", to which the model gave ", number("here", cast.own(here), chance(cast.own(here), 4)), ", rank ", number("rank", rank)]));
-      summary.replaceChildren("Kept: ", number("kept", cast.kept), ` of ${thousands(cast.order.length)} tokens, which hold `, number("share", cast.share, percentOf(cast.share)),
-        ` of the probability${temperature === 1 || cast.greedy ? "" : ` at temperature ${format(temperature)}`}.`, reading.carried ? ` The example names the ${reading.carried} likeliest.` : "");
+      summary.replaceChildren("Kept: ", number("kept", cast.kept), ` of ${thousands(cast.order.length)} tokens, with `, number("share", cast.share, percentOf(cast.share)),
+        ` of the probability${temperature === 1 || cast.greedy ? "" : ` at temperature ${format(temperature)}`}.`, reading.kept ? ` The example names the ${reading.kept} likeliest.` : "");
       bars.draw(reading, cast, here, many ? MANY : FEW);
-      more.textContent = many ? "Fewer tokens" : `${MANY} tokens`;
+      more.textContent = many ? "Fewer" : `${MANY} tokens`;
       tail.draw(cast, settings);
       line.draw(reading, cast, numberOf(at), get("seed"), at);
       unfolded(ids, at, here);

@@ -1,9 +1,12 @@
 // The parts of LiveGPT's drawing: the tokens, the bars of what comes next, all tokens by rank, the
 // random number, the logit lens. Each knows how to draw itself from numbers, and nothing else.
 
-const FLOOR = -7; // log10 of the smallest probability that the picture of all tokens shows
-const SEEN = 0.012; // a share of the random number's line that is wide enough to stand alone
-const NAMED = 0.1; // and one that has room for its name
+// Log10 of the smallest probability that the picture of all tokens shows.
+const FLOOR = -7;
+// A share of the random number's line that is wide enough to stand alone.
+const SEEN = 0.012;
+// And one that has room for its name.
+const NAMED = 0.1;
 
 /** 0.3141 -> "0.31"; what is not certain never reads 1, what is possible never 0. */
 function chance(p, digits = 2) {
@@ -25,7 +28,8 @@ function keysOf(at, last, go, more = {}) {
     const to = { ArrowLeft: at() - 1, ArrowUp: at() - 1, ArrowRight: at() + 1, ArrowDown: at() + 1, Home: 0, End: last() }[event.key];
     if (to === undefined && !more[event.key]) return;
     event.preventDefault();
-    event.stopPropagation(); // a notebook moves between its cells with the same keys
+    // A notebook moves between its cells with the same keys.
+    event.stopPropagation();
     if (to === undefined) more[event.key]();
     else go(clamp(to, 0, last()));
   };
@@ -35,7 +39,7 @@ function keysOf(at, last, go, more = {}) {
 function tokenStrip(choose) {
   const chips = [], go = (i) => { choose(i + 1); chips[i].element.focus({ preventScroll: true }); };
   let here = 1, seen = "";
-  const list = h("ul", { class: "tokens", role: "listbox", "aria-label": "the text, token by token", "aria-orientation": "horizontal", onkeydown: keysOf(() => here - 1, () => chips.length - 1, go) },
+  const list = h("ul", { class: "tokens", role: "listbox", "aria-label": "the text, token by token", onkeydown: keysOf(() => here - 1, () => chips.length - 1, go) },
     h("li", { class: "start", role: "presentation", title: "<|endoftext|>, after which texts begin" }, h("span", { "aria-hidden": "true" }, "start")));
   const add = (i) => {
     const word = h("bdi"), number = h("small"), element = h("li", { role: "option", onclick: () => go(i) }, word, number);
@@ -45,7 +49,8 @@ function tokenStrip(choose) {
   return { element: list,
     /** @param {Set<number>} made the places of tokens that the model drew */
     draw(reading, place, made, colours) {
-      const { ids } = reading, count = ids.length; // the tokens, and the empty place
+      // The tokens, and the empty place.
+      const { ids } = reading, count = ids.length;
       while (chips.length < count) add(chips.length);
       while (chips.length > count) chips.pop().element.remove();
       here = place;
@@ -62,7 +67,8 @@ function tokenStrip(choose) {
         element.setAttribute("aria-selected", String(at === place));
         element.tabIndex = at === place ? 0 : -1;
       });
-      if (seen !== (seen = `${place} ${count}`)) list.scrollTop = chips[place - 1].element.offsetTop - list.offsetTop - list.clientHeight / 2; // the list's, never the page's
+      // The list's, never the page's.
+      if (seen !== (seen = `${place} ${count}`)) list.scrollTop = chips[place - 1].element.offsetTop - list.offsetTop - list.clientHeight / 2;
     } };
 }
 
@@ -108,7 +114,7 @@ function tailChart() {
     const curve = (of, until) => [...ranks.filter((rank) => rank < until), until].map((rank) => `${x(rank)} ${y(of(order[rank - 1]))}`).join("L"), hot = (id) => heated[id];
     const cuts = [["top-k", topK !== null && byK < count && byK], ["top-p", topP !== null && kept < byK && kept]].filter(([, rank]) => rank);
     svg.setAttribute("aria-label", `All ${thousands(count)} tokens by rank: ${thousands(kept)} are kept, ${percentOf(share)} of the probability.`);
-    svg.replaceChildren(...["1", "", "10⁻²", "", "10⁻⁴", "", "10⁻⁶"].flatMap((said, i) => (said ? [path("grid", `M${left} ${y(10 ** -i)}H${right}`), write(left - 5, Number(y(10 ** -i)) + 4, said, "tick", "end")] : [])),
+    svg.replaceChildren(...["1", "10⁻²", "10⁻⁴", "10⁻⁶"].flatMap((said, i) => [path("grid", `M${left} ${y(100 ** -i)}H${right}`), write(left - 5, Number(y(100 ** -i)) + 4, said, "tick", "end")]),
       ...[1, 10, 100, 1000].filter((rank) => rank <= count).map((rank) => write(x(rank), bottom + 14, thousands(rank))), write((left + right) / 2, bottom + 30, "rank of the token (log)"), path("own", `M${curve(own, count)}`),
       ...(greedy ? [] : [path("area", `M${curve(hot, kept)}L${x(kept + 0.5)} ${y(hot(order[kept - 1]))}V${bottom}H${left}Z`), path("heated", `M${curve(hot, count)}`)]),
       ...cuts.flatMap(([name, rank], i) => {
@@ -122,7 +128,8 @@ function tailChart() {
 function numberLine() {
   const line = h("div", { class: "line", "aria-hidden": "true" }), words = h("p");
   return { element: h("div", {}, line, words), draw(reading, cast, u, seed, at) {
-    const exact = reading.carried === undefined || cast.kept <= reading.carried; // else the tokens' order is not known
+    // Else the tokens' order is not known.
+    const exact = reading.kept === undefined || cast.kept <= reading.kept;
     const hit = exact ? pick(cast.drawn, u) : null, parts = [];
     cast.drawn.forEach((p, id) => {
       if (!p) return;
@@ -133,7 +140,7 @@ function numberLine() {
     line.hidden = !exact;
     line.replaceChildren(...parts.map(({ id, p }) => h("span", { style: `flex-grow: ${p}`, class: id === null ? "many" : id === hit && "hit" }, p >= NAMED && id !== null ? isolate(called(reading.name(id))) : "")), h("b", { style: `left: ${100 * u}%` }));
     words.replaceChildren(`Seed ${seed} has the random number `, h("b", { "data-number": "u", "data-value": u }, format(u, 4)), ` for place ${at}: `,
-      ...(exact ? ["it falls on “", h("b", { "data-number": "drawn" }, isolate(called(reading.name(hit)))), "”."] : [`which token it falls on is not carried with the example, while more than ${reading.carried} are kept.`]));
+      ...(exact ? ["it falls on “", h("b", { "data-number": "drawn" }, isolate(called(reading.name(hit)))), "”."] : [`on what it falls is not carried with the example while more than ${reading.kept} are kept.`]));
   } };
 }
 

@@ -7,14 +7,15 @@
 //   lens(position, id)      for each stage: the likeliest tokens, and p and rank of token `id`
 //   attention()             what AttentionView's drawing takes
 
-const BEST = 5; // tokens that the lens names
+// Tokens that the lens names.
+const BEST = 5;
 
 class ExampleText {
   constructor(get) {
     const known = get("_example"), view = get("_numbers"), places = known.ids.length;
     let at = view.byteOffset;
     const take = (Kind, ...shape) => new Kind(view.buffer.slice(at, (at += shape.reduce((a, b) => a * b) * Kind.BYTES_PER_ELEMENT)));
-    Object.assign(this, known, { called: new Map(known.named.map((id, i) => [id, known.names[i]])), kept_logits: new Map() });
+    Object.assign(this, known, { called: new Map(known.named.map((id, i) => [id, known.names[i]])) });
     this.candidates = take(Uint16Array, places, this.kept);
     this.scores = take(Float32Array, places, this.kept);
     this.rest = take(Float32Array, places, this.groups);
@@ -23,7 +24,6 @@ class ExampleText {
     this.lensed_p = take(Float32Array, places, this.stages, this.best);
     this.told = take(Float32Array, places, this.stages, 2);
     this.weights = new DataView(view.buffer, at, 2 * (this.stages - 1) * this.heads * places ** 2);
-    this.carried = this.kept; // of each distribution; all others are in groups, without names
   }
 
   name(id) { return this.called.get(id) ?? null; }
@@ -31,12 +31,11 @@ class ExampleText {
 
   /** One logit for every token; those that are not carried get their group's, in any order. */
   logits(position) {
-    if (this.kept_logits.has(position)) return this.kept_logits.get(position);
     const { kept, groups, vocab } = this, logits = new Float32Array(vocab).fill(NaN), others = vocab - kept;
-    const rest = range(groups).flatMap((g) => Array(Math.floor(others / groups) + (g < others % groups ? 1 : 0)).fill(this.rest[position * groups + g])); // split as torch splits
+    // Split as torch splits.
+    const rest = range(groups).flatMap((g) => Array(Math.floor(others / groups) + (g < others % groups ? 1 : 0)).fill(this.rest[position * groups + g]));
     for (let i = position * kept; i < (position + 1) * kept; i++) logits[this.candidates[i]] = this.scores[i];
     logits.forEach((x, id) => { if (Number.isNaN(x)) logits[id] = rest.pop(); });
-    this.kept_logits.set(position, logits);
     return logits;
   }
 
@@ -79,9 +78,11 @@ class LiveText {
 
 /** What the sliders make of the logits of one place. */
 function forecast(logits, { temperature, topK, topP }) {
-  const { probabilities, kept, full, ...cut } = nextToken(logits, { temperature, topK, topP }), total = logSumOfExponentials(logits);
-  const byK = topK === null ? logits.length : topP === null ? kept : nextToken(logits, { temperature, topK }).kept; // kept by top-k alone
-  const order = temperature ? cut.order : nextToken(logits).order; // at 0 all but one are equal
+  const { probabilities, kept, full, order: falling } = nextToken(logits, { temperature, topK, topP }), total = logSumOfExponentials(logits);
+  // How many top-k alone would keep.
+  const byK = topK === null ? logits.length : topP === null ? kept : nextToken(logits, { temperature, topK }).kept;
+  // At 0 all but one are equal.
+  const order = temperature ? falling : nextToken(logits).order;
   let share = 0;
   for (let i = 0; i < kept; i++) share += full[order[i]];
   return { drawn: probabilities, heated: full, order, kept, byK: temperature ? byK : 1, share: kept === order.length ? 1 : share, own: (id) => Math.exp(logits[id] - total), greedy: temperature === 0 };
