@@ -94,9 +94,13 @@ def landmarks(
     x_label: str,
     y_label: str,
     goal: str,
+    log: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
     """A dot with its name for each method, and dashed lines through the one that is the goal.
+
+    Args:
+        log: whether the upright axis is logarithmic.
 
     Raises:
         ValueError: if `goal` is none of the points.
@@ -105,10 +109,12 @@ def landmarks(
         raise ValueError(f"goal={goal!r}: expected one of {[*points]}")
     ax = panels(height=3.6)[1][0] if ax is None else ax
     with plt.rc_context(STYLE):
-        for name, (x, y) in points.items():
-            color = COLORS[1] if name == goal else COLORS[0]
-            ax.plot(x, y, "o", color=color, markersize=6)
-            ax.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
+        for number, (name, (x, y)) in enumerate(sorted(points.items(), key=lambda p: p[1])):
+            ax.plot(x, y, "o", color=COLORS[1] if name == goal else COLORS[0], markersize=6)
+            aside = (5, 4 if number % 2 else -11)  # neighbours' names above and below in turn
+            ax.annotate(name, (x, y), xytext=aside, textcoords="offset points", fontsize=8)
+        if log:
+            ax.set_yscale("log")
         ax.axvline(points[goal][0], color=COLORS[1], linestyle="--", linewidth=0.8, zorder=0)
         ax.axhline(points[goal][1], color=COLORS[1], linestyle="--", linewidth=0.8, zorder=0)
         ax.set(xlabel=x_label, ylabel=y_label)
