@@ -53,7 +53,7 @@ INSPECT = """() => {
     emptyWidgets: all(".ug-place").filter((e) => shown(e) && size(e).height < 20).length,
     formulas: all("math").length,
     flatFormulas: all("math").filter((e) => shown(e) && size(e).height < 4).length,
-    errors: all(".math-error, merror, .ug-error, .problematic, .system-message").length,
+    errors: all(".math-error, merror, .ug-error:not(:empty), .problematic, .system-message").length,
     rawMath: /(^|\\s)(\\$\\$|\\\\frac|\\\\begin\\{)/.test(
       all("article p, article td, article li").map((e) => e.innerText).join("\\n")),
     font: document.fonts.check('16px "STIX Two Math"', "\\u{1D465}"),
