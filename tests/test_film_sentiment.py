@@ -15,7 +15,8 @@ from underglass.experiments import film_sentiment
 from underglass.experiments.film_sentiment import methods, reading, scoring
 from underglass.experiments.film_sentiment.batches import Vectors
 from underglass.experiments.film_sentiment.reading import Sentence, without_repeats
-from underglass.experiments.film_sentiment.recipe import FilmRecipe, _Best, _Timed
+from underglass.experiments.film_sentiment.recipe import FilmRecipe, _Best
+from underglass.experiments.following import Timed
 from underglass.finetuning import count_trained, layerwise_groups, lora
 from underglass.layers import EncoderBlock
 from underglass.optimizers import AdamW
@@ -430,7 +431,7 @@ def test_validations_are_not_counted_as_training():
     class Again:
         __iter__ = partial(slow)
 
-    timed = _Timed(Again())
+    timed = Timed(Again())
     assert len([*timed]) == len([*timed]) == 1
     assert timed.seconds > 0
 

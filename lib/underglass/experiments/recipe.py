@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from underglass import schedules
 from underglass.experiments import speeches_gpt
+from underglass.experiments.following import follow
 from underglass.experiments.speeches_gpt import reading
 from underglass.experiments.speeches_gpt.training import CONFIG
-from underglass.training import History, NonFiniteError, fit
+from underglass.training import History
 
 SCHEDULES = ("constant", "cosine")
 
@@ -68,29 +67,19 @@ class Recipe:
             or None (that step is not in the history, which ends before it); and what else came of
             it: nothing here.
         """
-        model, history = speeches_gpt.model(seed), History()
-
-        def keep(_: nn.Module, so_far: History) -> None:
-            nonlocal history  # where the run diverges, `fit` raises, and returns none
-            history = so_far
-
-        try:
-            fit(
-                model,
-                speeches_gpt.batches(seed, self.rows),
-                speeches_gpt.optimizer(self.optimizer, model, self.rate, **self.options),
-                loss=speeches_gpt.loss,
-                steps=steps or self.steps,
-                schedule=self.factors(),
-                validation=speeches_gpt.validation(),
-                validate_every=self.validate_every,
-                max_norm=self.max_norm,
-                callbacks=[keep],
-                progress=False,
-            )
-        except NonFiniteError as error:
-            return history, error.step, {}
-        return history, None, {}
+        model = speeches_gpt.model(seed)
+        history, diverged, _ = follow(
+            model,
+            speeches_gpt.batches(seed, self.rows),
+            optimizer=speeches_gpt.optimizer(self.optimizer, model, self.rate, **self.options),
+            loss=speeches_gpt.loss,
+            steps=steps or self.steps,
+            schedule=self.factors(),
+            validation=speeches_gpt.validation(),
+            validate_every=self.validate_every,
+            max_norm=self.max_norm,
+        )
+        return history, diverged, {}
 
 
 def task() -> dict[str, Any]:

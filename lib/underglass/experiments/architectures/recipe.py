@@ -1,17 +1,14 @@
 """A recipe: how one small decoder is trained; and its run, under one seed."""
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from underglass import device, optimizers, schedules
 from underglass.experiments import speeches_gpt
 from underglass.experiments.architectures.decoder import Decoder, Design, flops
-from underglass.experiments.pretraining.scoring import Timed
-from underglass.training import History, NonFiniteError, fit
+from underglass.experiments.following import follow
+from underglass.training import History
 
 MAX_NORM = 1.0
 DECAY = 0.1
@@ -61,31 +58,18 @@ class ArchitectureRecipe:
             or None; and what came of it: parameters, flops of a token, seconds of the processor.
         """
         design = Design(**self.design)
-        model, history, diverged = Decoder(design, seed).to(device()), History(), None
-
-        def keep(_: nn.Module, so_far: History) -> None:
-            nonlocal history  # where the run diverges, `fit` raises, and returns none
-            history = so_far
-
-        validation = Timed(speeches_gpt.validation())
-        started = time.process_time()
-        try:
-            fit(
-                model,
-                speeches_gpt.batches(seed, self.rows),
-                optimizers.AdamW(model.parameters(), lr=self.rate, weight_decay=DECAY),
-                loss=speeches_gpt.loss,
-                steps=steps or self.steps,
-                schedule=self.factors(),
-                validation=validation,
-                validate_every=self.validate_every,
-                max_norm=MAX_NORM,
-                callbacks=[keep],
-                progress=False,
-            )
-        except NonFiniteError as error:
-            diverged = error.step
-        seconds = time.process_time() - started - validation.seconds
+        model = Decoder(design, seed).to(device())
+        history, diverged, seconds = follow(
+            model,
+            speeches_gpt.batches(seed, self.rows),
+            optimizer=optimizers.AdamW(model.parameters(), lr=self.rate, weight_decay=DECAY),
+            loss=speeches_gpt.loss,
+            steps=steps or self.steps,
+            schedule=self.factors(),
+            validation=speeches_gpt.validation(),
+            validate_every=self.validate_every,
+            max_norm=MAX_NORM,
+        )
         outcome = {
             "parameters": sum(p.numel() for p in model.parameters()),
             "flops": flops(model, design.max_len),

@@ -1,7 +1,7 @@
 """A recipe: how one classifier is fine-tuned; and its run, under one seed."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from underglass.experiments.film_sentiment import methods, scoring, weights
 from underglass.experiments.film_sentiment.batches import Batches, Vectors, batches
 from underglass.experiments.film_sentiment.methods import Classifier
 from underglass.experiments.film_sentiment.reading import Sentence, elsewhere, split
-from underglass.training import History, NonFiniteError, fit
+from underglass.experiments.following import follow
+from underglass.training import History
 
 MAX_NORM = 1.0
 
@@ -114,41 +115,30 @@ class FilmRecipe:
 
         Returns:
             What happened; the step at which it diverged, or None; and the processor's seconds in
-            training, without those of the validations.
+            training, without those of the validations, but with those of a head's vectors.
         """
         torch.manual_seed(seed)  # for the dropout
-        validation, best, history = _Timed(self._validation(classifier)), _Best(), History()
-
-        def keep(_: nn.Module, so_far: History) -> None:
-            nonlocal history  # where the run diverges, `fit` raises, and returns none
-            history = so_far
-            if self.patience is not None:
-                best.look(classifier, so_far)
-
-        started, diverged = time.process_time(), None
-        try:
-            fit(
-                classifier.classifier if self.method == "head" else classifier,
-                self._training(classifier, seed),
-                methods.optimizer(
-                    self.method, classifier, self.rate, weight_decay=self.weight_decay
-                ),
-                loss=_vector_loss if self.method == "head" else self._loss,
-                steps=steps or self.steps,
-                schedule=self.factors(),
-                validation=validation,
-                validate_every=self.validate_every,
-                patience=self.patience,
-                max_norm=MAX_NORM,
-                precision=None if self.method == "head" else self.precision,
-                callbacks=[keep],
-                progress=False,
-            )
-        except NonFiniteError as error:
-            diverged = error.step
-        seconds = time.process_time() - started - validation.seconds
+        best, started = _Best(), time.process_time()
+        training = self._training(classifier, seed)
+        prepared = time.process_time() - started
+        history, diverged, seconds = follow(
+            classifier.classifier if self.method == "head" else classifier,
+            training,
+            optimizer=methods.optimizer(
+                self.method, classifier, self.rate, weight_decay=self.weight_decay
+            ),
+            loss=_vector_loss if self.method == "head" else self._loss,
+            steps=steps or self.steps,
+            schedule=self.factors(),
+            validation=self._validation(classifier),
+            validate_every=self.validate_every,
+            patience=self.patience,
+            max_norm=MAX_NORM,
+            precision=None if self.method == "head" else self.precision,
+            callbacks=[] if self.patience is None else [lambda _, h: best.look(classifier, h)],
+        )
         best.restore(classifier)
-        return history, diverged, seconds
+        return history, diverged, prepared + seconds
 
     def judge(self, classifier: Classifier) -> dict[str, Any]:
         """Accuracy on validation; `in_full` also all log-odds, and what became of the vectors."""
@@ -196,18 +186,6 @@ def _vectors(
 
 def _vector_loss(head: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     return losses.cross_entropy(head(batch[0]), batch[1])
-
-
-class _Timed:
-    """Batches, and the processor's seconds that went by while they were gone through."""
-
-    def __init__(self, batches: Iterable[Any]) -> None:
-        self.batches, self.seconds = batches, 0.0
-
-    def __iter__(self) -> Iterator[Any]:
-        started = time.process_time()
-        yield from self.batches
-        self.seconds += time.process_time() - started
 
 
 class _Best:

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from underglass import device, schedules
+from underglass.experiments.following import follow
 from underglass.experiments.pretraining import models, scoring
 from underglass.experiments.pretraining.reading import Batches, windows
-from underglass.training import History, NonFiniteError, fit
+from underglass.training import History
 
 MAX_NORM = 1.0
 VALIDATION_WINDOWS = 64  # what the curve is read off: 16,384 tokens, from all over the part
@@ -86,36 +87,23 @@ class PretrainingRecipe:
         """
         torch.manual_seed(seed)  # for the dropout
         model = self.model(seed).to(device())
-        watch, history, diverged = _Watch(self.samples_at), History(), None
-
-        def keep(model: nn.Module, so_far: History) -> None:
-            nonlocal history  # where the run diverges, `fit` raises, and returns none
-            history = so_far
-            watch(model, so_far)
-
-        validation = scoring.Timed(self.validation())
-        started = time.process_time()
-        try:
-            fit(
-                model,
-                Batches(windows("training"), self.rows, seed, self.hidden),
-                models.optimizer(self.optimizer, model, self.rate, self.weight_decay),
-                loss=models.loss,
-                steps=steps or self.steps,
-                schedule=self.factors(),
-                validation=validation,
-                validate_every=self.validate_every,
-                max_norm=MAX_NORM,
-                precision=self.precision,
-                callbacks=[keep],
-                progress=False,
-            )
-        except NonFiniteError as error:
-            diverged = error.step
-        seconds = time.process_time() - started - validation.seconds - watch.seconds
+        watch = _Watch(self.samples_at)
+        history, diverged, seconds = follow(
+            model,
+            Batches(windows("training"), self.rows, seed, self.hidden),
+            optimizer=models.optimizer(self.optimizer, model, self.rate, self.weight_decay),
+            loss=models.loss,
+            steps=steps or self.steps,
+            schedule=self.factors(),
+            validation=self.validation(),
+            validate_every=self.validate_every,
+            max_norm=MAX_NORM,
+            precision=self.precision,
+            callbacks=[watch],
+        )
         outcome: dict[str, Any] = {
             "parameters": sum(p.numel() for p in model.parameters()),
-            "seconds": round(seconds, 1),
+            "seconds": round(seconds - watch.seconds, 1),
             "samples": watch.samples,
         }
         if self.in_full and diverged is None and steps is None:

@@ -2,8 +2,6 @@
 
 import copy
 import math
-import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +90,3 @@ def keep(model: nn.Module, folder: Path) -> None:
     """Write a GPT or a BERT in float16, in the layout that `pretrained.load` reads."""
     if isinstance(model, GPT | BERTForMaskedLM):
         pretrained.save(copy.deepcopy(model).half(), folder, reading.tokenizer())
-
-
-class Timed:
-    """Batches, and the processor's seconds that went by while they were gone through."""
-
-    def __init__(self, batches: Iterable[Any]) -> None:
-        self.batches, self.seconds = batches, 0.0
-
-    def __iter__(self) -> Iterator[Any]:
-        started = time.process_time()
-        yield from self.batches
-        self.seconds += time.process_time() - started
