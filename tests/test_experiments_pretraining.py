@@ -136,12 +136,24 @@ def test_the_seed_decides_the_first_weights(kind):
 
 def test_a_narrow_bert_begins_as_wide_as_the_published_one():
     bert: Any = pretraining.model("bert", d_model=48, num_layers=2, num_heads=4, seed=0)
-    for name, weight in bert.bert.named_parameters():
-        if weight.ndim == 2 and weight.numel() > 1000:
-            assert weight.std().item() == pytest.approx(0.02 * 4, rel=0.1), name
+    tokens, later = bert.bert.tokens.weight, bert.bert.blocks[1].named_parameters()
+    matrices = {name: weight for name, weight in later if weight.ndim == 2}
+    for name, weight in (matrices | {"tokens": tokens[:, 12:]}).items():
+        assert weight.std().item() == pytest.approx(0.02 * 4, rel=0.1), name
+    assert not tokens[:, :12].any()
     codes = torch.nn.functional.normalize(bert.bert.positions.weight, dim=-1)
     alike = codes @ codes.T
     assert alike.diagonal(1).min() > alike.diagonal(8).max()
+
+
+def test_the_first_block_of_a_new_bert_looks_at_the_neighbors():
+    """Each head at its own: the token before, the next, the one but last, the one after next."""
+    bert: Any = pretraining.model("bert", d_model=192, num_layers=1, num_heads=4, seed=0)
+    _, (weights,) = bert.bert(pretraining.windows("validation", 64)[:2], return_weights=True)
+    for head, step in enumerate((-1, 1, -2, 2)):
+        shares = {s: weights[:, head].diagonal(s, -2, -1).mean().item() for s in range(-4, 5)}
+        assert max(shares, key=shares.__getitem__) == step
+        assert shares[step] == pytest.approx(0.6, abs=0.05)
 
 
 def test_an_unknown_kind_or_optimizer_is_refused():

@@ -109,6 +109,9 @@ PLANS = {
         cures(),
         pretraining_plans.gpt(),
         pretraining_plans.bert(),
+        pretraining_plans.lstm(),
+        pretraining_plans.scaling(),
+        pretraining_plans.sixth(),
         architectures_plans.chain(),
         architectures_plans.depth(),
     )
