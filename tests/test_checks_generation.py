@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from exercise_kit import assert_exercise
+from exercise_kit import assert_exercise, said
 from underglass import checks
 
 
@@ -140,3 +140,15 @@ def test_own_rule():
             "in place": (lambda x: x.div_(2), "in place"),
         },
     )
+
+
+def test_a_rule_may_cut_the_likeliest_too():
+    """As locally typical sampling does, which chapter 10 names."""
+
+    def typical(logits):
+        logs = logits.log_softmax(dim=-1)
+        entropy = -(logs.exp() * logs).sum()
+        return logits.masked_fill((-logs - entropy).abs() > 0.4, -math.inf)
+
+    assert torch.isneginf(typical(torch.tensor([2.0, 1.5, 0.5, 0.0, -1.0, -4.0]))[0])
+    assert said(checks.generation.own_rule, typical).startswith("Correct: of six trial tokens")

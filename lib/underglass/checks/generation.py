@@ -145,8 +145,8 @@ def own_rule(attempt: Attempt) -> str:
     require((out > -math.inf).any(), "nothing is left to draw from: keep one token at least")
     p = out.softmax(dim=-1)
     require(
-        bool((p.diff() <= 1e-6).all()),
-        "a token that was less likely than another is now more likely: a cut keeps the order",
+        bool((p[p > 0].diff() <= 1e-6).all()),  # to cut the likeliest is a rule, too
+        "of two kept tokens, the less likely one is now the likelier: a cut keeps the order",
     )
     again, moved = attempt(logits).softmax(dim=-1), attempt(logits[turned]).softmax(dim=-1)
     require(
