@@ -46,6 +46,9 @@ def test_landmarks_name_each_point_and_cross_at_the_goal():
     assert [(text.get_text(), text.xy) for text in ax.texts] == [*points.items()]
     dashed = [line.get_xydata()[0].tolist() for line in ax.lines if line.get_linestyle() == "--"]
     assert dashed == [[3.0, 0.0], [0.0, 0.1]]
+    # Names lie on alternate sides of their points, and not on the goal's line.
+    assert [text.get_horizontalalignment() for text in ax.texts] == ["left", "right"]
+    assert [text.get_position()[1] > 0 for text in ax.texts] == [True, False]
     logarithmic: Any = plots.landmarks(points, x_label="", y_label="", goal="people", log=True)
     assert logarithmic.axes[0].get_yscale() == "log"
 

@@ -111,8 +111,10 @@ def landmarks(
     with plt.rc_context(STYLE):
         for number, (name, (x, y)) in enumerate(sorted(points.items(), key=lambda p: p[1])):
             ax.plot(x, y, "o", color=COLORS[1] if name == goal else COLORS[0], markersize=6)
-            aside = (5, 4 if number % 2 else -11)  # neighbours' names above and below in turn
-            ax.annotate(name, (x, y), xytext=aside, textcoords="offset points", fontsize=8)
+            # Neighbours' names to the right and to the left in turn, and away from the goal's line.
+            side = "right" if number % 2 else "left"
+            aside = (-5 if number % 2 else 5, 4 if y > points[goal][1] else -11)
+            ax.annotate(name, (x, y), aside, textcoords="offset points", ha=side, fontsize=8)
         if log:
             ax.set_yscale("log")
         ax.axvline(points[goal][0], color=COLORS[1], linestyle="--", linewidth=0.8, zorder=0)
