@@ -15,7 +15,12 @@ from underglass.losses.language import IGNORE
 from underglass.models.bert_heads import BERTForMaskedLM
 from underglass.models.gpt import GPT
 
-TABLES = {"gpt": "tokens.weight", "bert": "bert.tokens.weight", "lstm": "tokens.weight"}
+TABLES = {
+    "gpt": "tokens.weight",
+    "bert": "bert.tokens.weight",
+    "plain bert": "bert.tokens.weight",
+    "lstm": "tokens.weight",
+}
 PARTS = ("training", "validation", "test")
 SMALL: dict[str, Any] = {"d_model": 8, "num_layers": 1, "num_heads": 2}
 
@@ -154,10 +159,13 @@ def test_the_first_block_of_a_new_bert_looks_at_the_neighbors():
         shares = {s: weights[:, head].diagonal(s, -2, -1).mean().item() for s in range(-4, 5)}
         assert max(shares, key=shares.__getitem__) == step
         assert shares[step] == pytest.approx(0.6, abs=0.05)
+    plain: Any = pretraining.model("plain bert", d_model=192, num_layers=1, num_heads=4, seed=0)
+    _, (weights,) = plain.bert(pretraining.windows("validation", 64)[:2], return_weights=True)
+    assert weights.mean((0, 1)).max() < 0.1
 
 
 def test_an_unknown_kind_or_optimizer_is_refused():
-    with refused(ValueError, "kind='rnn': expected one of gpt, bert, lstm"):
+    with refused(ValueError, "kind='rnn': expected one of gpt, bert, plain bert, lstm"):
         pretraining.model("rnn", seed=0, **SMALL)
     with refused(ValueError, "name='SGD': expected 'Muon' or 'AdamW'"):
         pretraining.optimizer("SGD", small("gpt"), 0.1, 0.0)

@@ -109,6 +109,7 @@ PLANS = {
         cures(),
         pretraining_plans.gpt(),
         pretraining_plans.bert(),
+        pretraining_plans.start(),
         pretraining_plans.lstm(),
         pretraining_plans.scaling(),
         pretraining_plans.sixth(),

@@ -65,6 +65,20 @@ def bert() -> Plan:
     return _plan("pretraining_bert", ABOUT_BERT, (({"model": "bert"}, recipe),))
 
 
+ABOUT_START = """\
+The first 300 steps of the masked model, in a schedule of their own, with the first weights that
+the shipped one had, whose first block looks at the neighbors of each token, and without them."""
+
+
+def start() -> Plan:
+    """What first weights do to a masked model."""
+    recipes = tuple(
+        ({"kind": kind}, PretrainingRecipe(kind, 192, 5, 4, 300, 0.004, hidden=0.3))
+        for kind in ("plain bert", "bert")
+    )
+    return _plan("pretraining_start", ABOUT_START, recipes)
+
+
 ABOUT_LSTM = """\
 An LSTM, two layers of 352, output tied to the table: nearly as many parameters as the GPT has, and
 as many steps as take about the GPT's time of the processor, 1,988 s. AdamW, at a rate between the

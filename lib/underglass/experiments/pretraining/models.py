@@ -17,7 +17,7 @@ from underglass.models.bert_heads import BERTForMaskedLM
 from underglass.models.gpt import GPT, GPTConfig
 from underglass.positions import sinusoidal_positions
 
-KINDS = ("gpt", "bert", "lstm")
+KINDS = ("gpt", "bert", "plain bert", "lstm")
 SHARPNESS = 2.5  # of the first heads' look: with it they give the token meant 0.6 of their weight
 
 
@@ -27,7 +27,8 @@ def model(
     """A new model of this kind, on the CPU: move it before you train it.
 
     Args:
-        kind: "gpt", "bert" (with its head for masked tokens) or "lstm" (which has no heads).
+        kind: "gpt"; "bert", with its head for masked tokens, whose first block looks at neighbors
+            from the start, or "plain bert", whose does not; or "lstm", which has no heads.
 
     Raises:
         ValueError: if there is no such kind, or a size is out of its range.
@@ -46,31 +47,41 @@ def model(
     }
     if kind == "gpt":
         return GPT(GPTConfig(**sizes), generator=generator)
-    if kind == "bert":
+    if kind in ("bert", "plain bert"):
         bert = BERT(BERTConfig(num_segments=1, pooler=False, **sizes), generator=generator)
-        _first_weights(bert)
+        _widen(bert)
+        if kind == "bert":
+            _look_around(bert)
         return BERTForMaskedLM(bert, generator=generator)
     raise ValueError(f"kind={kind!r}: expected one of {', '.join(KINDS)}")
 
 
 @torch.no_grad()
-def _first_weights(bert: BERT) -> None:
-    """First weights for a small BERT, with which its first block sees the tokens beside each.
+def _widen(bert: BERT) -> None:
+    """First weights for a narrow BERT.
 
-    With BERT's own it stays for thousands of steps where hidden tokens are guessed by frequency
-    alone: a token that is hidden tells nothing, and no head looks at its neighbours yet. (A causal
-    model has no such plateau: the last token, which is the best hint, is what it starts from.)
-    BERT's authors draw all weights with a deviation of 0.02, for a width of 768; a narrower one
-    needs more. Positions begin as sines. The first numbers of a vector tell positions alone, and
-    in the first block the heads look by them at the token before, the next, the one but last, ...
+    Its authors draw all with a deviation of 0.02, for a width of 768; a narrower one needs more.
+    Positions begin as sines, with which near ones are alike.
     """
-    d_model, d_head = bert.config.d_model, bert.config.d_model // bert.config.num_heads
-    factor = (768 / d_model) ** 0.5
+    d_model, factor = bert.config.d_model, (768 / bert.config.d_model) ** 0.5
     for weight in bert.parameters():
         if weight.ndim == 2:
             weight.mul_(factor)
     sines = sinusoidal_positions(bert.config.max_len, d_model)
     bert.positions.weight.copy_(parts.INITIAL_STD * factor * 2**0.5 * sines)
+
+
+@torch.no_grad()
+def _look_around(bert: BERT) -> None:
+    """First weights of the first block with which its heads look at the tokens beside each.
+
+    Without them a small BERT stays for thousands of steps where hidden tokens are guessed by their
+    frequency alone: a token that is hidden tells nothing, and no head looks at its neighbors yet.
+    (A causal model has no such plateau: the last token, its best hint, is what it starts from.)
+    The first numbers of a vector tell positions alone; by them the heads look at the token before,
+    the next, the one but last, the one after next.
+    """
+    d_model, d_head = bert.config.d_model, bert.config.d_model // bert.config.num_heads
     bert.tokens.weight[:, :d_head] = 0
     attention = bert.blocks[0].attention
     for head in range(bert.config.num_heads):

@@ -25,7 +25,8 @@ class PretrainingRecipe:
     """All that a run depends on, but for its seed.
 
     Attributes:
-        kind: "gpt", "bert" or "lstm"; `d_model`, `num_layers` and `num_heads` are its sizes.
+        kind: "gpt", "bert", "plain bert" or "lstm"; `d_model`, `num_layers` and
+            `num_heads` are its sizes.
         optimizer: "Muon" (with AdamW for what is no matrix of a block), or "AdamW".
         rows: windows of text in a batch, of 256 tokens each.
         warmup: the share of the steps in which the rate rises; then it falls on a cosine to 0.
