@@ -10,21 +10,21 @@ from underglass.models.gpt import GPT, GPTConfig
 
 
 def test_layer_norm():
-    def solution(x, gain, bias, eps, dim=-1, correction=0):
+    def solution(x, gain, shift, eps, dim=-1, correction=0):
         mean = x.mean(dim=dim, keepdim=True)
         variance = x.var(dim=dim, correction=correction, keepdim=True)
-        return gain * (x - mean) / (variance + eps).sqrt() + bias
+        return gain * (x - mean) / (variance + eps).sqrt() + shift
 
-    def rms(x, gain, bias, eps):
-        return gain * x / (x.square().mean(dim=-1, keepdim=True) + eps).sqrt() + bias
+    def rms(x, gain, shift, eps):
+        return gain * x / (x.square().mean(dim=-1, keepdim=True) + eps).sqrt() + shift
 
-    def outside(x, gain, bias, eps):
+    def outside(x, gain, shift, eps):
         centered = x - x.mean(dim=-1, keepdim=True)
-        return gain * centered / (x.std(dim=-1, correction=0, keepdim=True) + eps) + bias
+        return gain * centered / (x.std(dim=-1, correction=0, keepdim=True) + eps) + shift
 
     assert_exercise(
         checks.architectures.layer_norm,
-        stub=lambda x, gain, bias, eps: ...,
+        stub=lambda x, gain, shift, eps: ...,
         solution=solution,
         mistakes={
             "rms": (rms, "RMSNorm"),
@@ -32,16 +32,16 @@ def test_layer_norm():
             "sample": (lambda *a: solution(*a, correction=1), "over n - 1"),
             "outside": (outside, "eps is outside"),
             "no eps": (lambda x, g, b, eps: solution(x, g, b, 0.0), "eps is not used"),
-            "no gain": (lambda x, g, b, eps: solution(x, 1, 0, eps), "gain and bias"),
-            "no bias": (lambda x, g, b, eps: solution(x, g, 0, eps), "bias is not added"),
+            "no gain": (lambda x, g, b, eps: solution(x, 1, 0, eps), "gain and shift"),
+            "no shift": (lambda x, g, b, eps: solution(x, g, 0, eps), "shift is not added"),
             "both scaled": (lambda x, g, b, eps: solution(x, g, g * b, eps), "then shift"),
         },
     )
 
 
 def test_layer_norm_takes_torchs():
-    def theirs(x, gain, bias, eps):
-        return nn.functional.layer_norm(x, x.shape[-1:], gain, bias, eps)
+    def theirs(x, gain, shift, eps):
+        return nn.functional.layer_norm(x, x.shape[-1:], gain, shift, eps)
 
     assert said(checks.architectures.layer_norm, theirs).startswith("Correct: ")
 

@@ -14,9 +14,9 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
 
 @exercise
 def layer_norm(attempt: Attempt) -> str:
-    """(x [seq d_model], gain, bias, eps) -> each row with mean 0 and variance 1, then scaled."""
+    """(x [seq d_model], gain, shift, eps) -> each row with mean 0 and variance 1, then scaled."""
     x = 3 * _random(4, 5) + 2
-    gain, bias, eps = _random(5, seed=1), _random(5, seed=2), 0.5
+    gain, shift, eps = _random(5, seed=1), _random(5, seed=2), 0.5
     centered = x - x.mean(dim=-1, keepdim=True)
     variance = centered.square().mean(dim=-1, keepdim=True)
     unit = centered / (variance + eps).sqrt()
@@ -24,26 +24,26 @@ def layer_norm(attempt: Attempt) -> str:
     rms = x / (x.square().mean(dim=-1, keepdim=True) + eps).sqrt()
     sample = centered / (variance * 5 / 4 + eps).sqrt()
     compare(
-        attempt(x, gain, bias, eps),
-        gain * unit + bias,
+        attempt(x, gain, shift, eps),
+        gain * unit + shift,
         mistakes={
-            "the mean is not taken away: that is RMSNorm": gain * rms + bias,
-            "each column is normalized: a token's vector is a row, so dim=-1": gain * down + bias,
+            "the mean is not taken away: that is RMSNorm": gain * rms + shift,
+            "each column is normalized: a token's vector is a row, so dim=-1": gain * down + shift,
             "the variance is over n - 1: the norm divides by n (correction=0)": gain * sample
-            + bias,
+            + shift,
             "eps is outside the root: it is added to the variance": (
-                gain * centered / (variance.sqrt() + eps) + bias
+                gain * centered / (variance.sqrt() + eps) + shift
             ),
-            "eps is not used": gain * centered / variance.sqrt() + bias,
+            "eps is not used": gain * centered / variance.sqrt() + shift,
             "the root is missing: divide by the standard deviation": (
-                gain * centered / (variance + eps) + bias
+                gain * centered / (variance + eps) + shift
             ),
-            "gain and bias are not used": unit,
-            "the bias is not added": gain * unit,
-            "scale first, then shift: the bias is not scaled": gain * (unit + bias),
+            "gain and shift are not used": unit,
+            "the shift is not added": gain * unit,
+            "scale first, then shift: the shift is not scaled": gain * (unit + shift),
         },
     )
-    return "every row is measured by itself; gain and bias are the only learned numbers."
+    return "every row is measured by itself; gain and shift are the only learned numbers."
 
 
 @exercise
@@ -102,7 +102,8 @@ def parameters(attempt: Attempt) -> str:
         _whole(attempt(vocab, length, d, layers, ff)),
         right,
         mistakes={
-            "the norm behind the last block is missing: it has a gain and a bias too": right - norm,
+            "the norm behind the last block is missing: it has a gain and a shift too": right
+            - norm,
             "the table of tokens is counted twice: it also gives the scores of the next one": (
                 right + vocab * d
             ),
@@ -120,7 +121,7 @@ def parameters(attempt: Attempt) -> str:
             "d_ff is given: it need not be 4 * d_model": (
                 right + layers * (4 * d - ff) * (2 * d + 1)
             ),
-            "a norm has a gain and a bias": right - (2 * layers + 1) * d,
+            "a norm has a gain and a shift": right - (2 * layers + 1) * d,
         },
         what="parameters",
     )
