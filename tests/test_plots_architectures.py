@@ -33,7 +33,8 @@ def test_norms_stand_on_the_stream_or_beside_it(norms, on_stream):
     (ax,) = figure.axes
     (x,) = stream_at(ax)
     assert [stands_on(box, x) for box in boxes(ax, "norm")] == [on_stream] * 2
-    (attention,), (net,) = boxes(ax, "causal attention"), boxes(ax, "feed-forward")
+    (attention,), (net,) = boxes(ax, "looking"), boxes(ax, "feed-forward")
+    assert not grids(ax)  # the same for an encoder and a decoder
     assert attention.get_y() < net.get_y()
     assert not stands_on(attention, x)
     assert not stands_on(net, x)

@@ -1,8 +1,8 @@
 """Drawings of the Transformer's parts: one block, and the stacks that are built from blocks.
 
 Data flows upward. The thick line is the residual stream: what stands beside it reads from it and
-adds to it; what stands on it changes all that has been written so far. The small grid in an
-attention says which position (row) may look at which (column).
+adds to it; what stands on it changes all that has been written so far. In a stack, the small grid
+in an attention says which position (row) may look at which (column).
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from underglass.plots.style import COLORS, GRAY, STYLE, figure_of, panels
 # part -> (what is written on it, its color)
 PARTS: dict[str, tuple[str, str]] = {
     "norm": ("norm", COLORS[4]),
+    "looking": ("attention", COLORS[0]),  # at whom is left open: no grid
     "attention": ("attention", COLORS[0]),
     "causal attention": ("attention", COLORS[0]),
     "cross-attention": ("cross-\nattention", COLORS[3]),
@@ -56,7 +57,7 @@ def block(norms: str, *, title: str = "", ax: Axes | None = None) -> Figure:
     with plt.rc_context(STYLE):
         tower = _Tower(ax, 0.0)
         tower.stream(0.4)
-        for part in ("causal attention", "feed-forward"):
+        for part in ("looking", "feed-forward"):
             tower.add(part, norms)
         tower.end()
         _frame(ax, (-1.2, 3.7), (-0.1, tower.y + 0.2), title)
