@@ -6,3 +6,4 @@ from underglass.checks import fine_tuning as fine_tuning
 from underglass.checks import generation as generation
 from underglass.checks import losses as losses
 from underglass.checks import optimizers as optimizers
+from underglass.checks import pretraining as pretraining

@@ -18,6 +18,7 @@ from underglass.plots.lines import curves
 from underglass.plots.losses import bars, reliability, seen
 from underglass.plots.neurons import excited, reach
 from underglass.plots.optimizers import intervals, rates, valley
+from underglass.plots.pretraining import packing, power_law, targets
 from underglass.plots.style import panels
 
 __all__ = [
@@ -32,13 +33,16 @@ __all__ = [
     "landmarks",
     "learning_curves",
     "opinions",
+    "packing",
     "panels",
+    "power_law",
     "ranks",
     "rates",
     "reach",
     "reliability",
     "seen",
     "shares",
+    "targets",
     "two_halves",
     "valley",
 ]
