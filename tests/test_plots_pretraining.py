@@ -6,9 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from refusals import refused
 from underglass import plots
-from underglass.plots.style import COLORS
-
-DARK = "#303030"
+from underglass.plots.style import COLORS, GRAY
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +28,7 @@ def test_padded_texts_have_a_row_each():
     a, b = (color.upper() for color in COLORS[:2])
     figure = plots.packing([3, 5], 4, packed=False)
     assert cells(figure) == {
-        **{(0, 0): a, (0, 1): a, (0, 2): DARK},
+        **{(0, 0): a, (0, 1): a, (0, 2): GRAY},
         **{(1, x): b for x in range(4)},
     }
     assert len(figure.axes[0].patches) == 8
@@ -40,8 +38,8 @@ def test_packed_texts_follow_one_another():
     a, b, c = (color.upper() for color in COLORS[:3])
     found = cells(plots.packing([3, 2, 4], 4, packed=True, title="t"))
     assert found == {
-        **{(0, 0): a, (0, 1): a, (0, 2): DARK, (0, 3): b},
-        **{(1, 0): DARK, (1, 1): c, (1, 2): c, (1, 3): c},
+        **{(0, 0): a, (0, 1): a, (0, 2): GRAY, (0, 3): b},
+        **{(1, 0): GRAY, (1, 1): c, (1, 2): c, (1, 3): c},
     }
 
 
@@ -56,8 +54,10 @@ def test_targets_are_the_next_token_or_the_hidden_one():
         ["We", "[?]", "peace"],
         ["", "ask", ""],
     ]
-    blue = [t.get_text() for t in figure.axes[0].texts if t.get_color() == COLORS[0]]
-    assert blue == ["ask", "peace", "ask"]
+    colored = [
+        t.get_text() for t in figure.axes[0].texts if t.get_color() == COLORS[1] and t.get_text()
+    ]
+    assert colored == ["ask", "peace", "ask"]
 
 
 def test_power_law_is_drawn_on_to_the_sixth_size():

@@ -13,8 +13,6 @@ from matplotlib.patches import Rectangle
 
 from underglass.plots.style import COLORS, GRAY, STYLE, figure_of, panels
 
-DARK = "#303030"  # a text's end
-
 
 def packing(
     lengths: Sequence[int],
@@ -26,7 +24,7 @@ def packing(
 ) -> Figure:
     """Texts as cells of a color each, in rows of `seq`: one a row and padded, or one after another.
 
-    The last cell of a text is its end, and dark; padding is an empty cell. Packed, the row that is
+    The last cell of a text is its end, and gray; padding is an empty cell. Packed, the row that is
     not full is left out; padded, what is longer than a row is cut off.
 
     Args:
@@ -47,14 +45,13 @@ def packing(
                 ax.add_patch(cell)
         ax.set(xlim=(-0.2, seq), ylim=(len(rows), -0.2), title=title, xlabel="position in the row")
         ax.set(yticks=[], xticks=[])
-        for spine in ax.spines.values():
-            spine.set_visible(False)
+        _hide_frame(ax)
     return figure_of(ax)
 
 
 def _rows(lengths: Sequence[int], seq: int, packed: bool) -> list[list[str]]:
     """The color of each cell, row by row."""
-    texts = [[COLORS[number % 6]] * (length - 1) + [DARK] for number, length in enumerate(lengths)]
+    texts = [[COLORS[number % 6]] * (length - 1) + [GRAY] for number, length in enumerate(lengths)]
     if not packed:
         return [text[:seq] for text in texts]
     ribbon = [color for text in texts for color in text]
@@ -84,26 +81,28 @@ def targets(
         )
     masked = ["[?]" if place in hidden else token for place, token in enumerate(tokens)]
     found = [token if place in hidden else "" for place, token in enumerate(tokens)]
-    lines = {
-        "causal, reads": list(tokens[:-1]),
-        "guesses": list(tokens[1:]),
-        "masked, reads": masked,
-        "guesses ": found,
-    }
-    ax = panels(height=2.2)[1][0] if ax is None else ax
+    rows = [
+        (0, "causal, reads", tokens[:-1]),
+        (1, "guesses", tokens[1:]),
+        (2.5, "masked, reads", masked),
+        (3.5, "guesses", found),
+    ]
+    ax = panels(height=1.8)[1][0] if ax is None else ax
     with plt.rc_context(STYLE):
-        for y, (name, line) in enumerate(lines.items()):
-            for x, token in enumerate(line):
-                guessed = name.startswith("guesses") and token
-                color = COLORS[0] if guessed else GRAY
-                ax.text(x, y + (y > 1) * 0.5, token, ha="center", va="center", color=color)
-        heights = [0, 1, 2.5, 3.5]
-        ax.set_yticks(heights, list(lines))
+        for y, name, row in rows:
+            color = COLORS[1] if name == "guesses" else GRAY
+            for x, token in enumerate(row):
+                ax.text(x, y, token, ha="center", va="center", color=color)
+        ax.set_yticks([y for y, _, _ in rows], [name for _, name, _ in rows])
         ax.set(xlim=(-0.6, len(tokens) - 0.4), ylim=(4, -0.5), xticks=[], title=title)
         ax.tick_params(length=0)
-        for spine in ax.spines.values():
-            spine.set_visible(False)
+        _hide_frame(ax)
     return figure_of(ax)
+
+
+def _hide_frame(ax: Axes) -> None:
+    for spine in ax.spines.values():
+        spine.set_visible(False)
 
 
 def power_law(
