@@ -195,6 +195,13 @@ def test_muon_gets_the_matrices_of_the_blocks_and_adamw_the_rest():
         assert {*adamw.param_groups[0]["params"]} == {*model.parameters()} - matrices
 
 
+@pytest.mark.parametrize("kind", ["bert", "lstm"])
+def test_a_model_that_cannot_write_is_not_asked_for_samples(kind):
+    """Before the training, not after it."""
+    with refused(ValueError, r"samples_at=\(9,\) with kind='" + kind + "': expected 'gpt'"):
+        PretrainingRecipe(kind, 8, 1, 2, 9, 0.01, samples_at=(9,))
+
+
 # The judgement ------------------------------------------------------------------------------------
 
 

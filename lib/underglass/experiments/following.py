@@ -6,7 +6,33 @@ from typing import Any
 
 from torch import nn
 
+from underglass import schedules
 from underglass.training import History, NonFiniteError, fit
+
+
+class RisesAndFalls:
+    """What recipes have in common whose rate warms up, then falls on a cosine to 0.
+
+    A recipe has the fields rate, steps, warmup (a share of the steps), and validations.
+    """
+
+    rate: float
+    steps: int
+    warmup: float
+    validations: int
+
+    @property
+    def first_rate(self) -> float:
+        """The rate that a history notes, that of the first group: all have the same."""
+        return self.rate
+
+    @property
+    def validate_every(self) -> int:
+        return -(-self.steps // self.validations)
+
+    def factors(self) -> schedules.Schedule:
+        """The factor of the rate at each step."""
+        return schedules.cosine(self.steps, warmup_steps=round(self.warmup * self.steps))
 
 
 def follow(

@@ -88,9 +88,7 @@ all of validation and test."""
 
 def lstm() -> Plan:
     """What the causal model is compared to, at equal time of training."""
-    recipe = PretrainingRecipe(
-        "lstm", 352, 2, 1, 2850, 0.016, optimizer="AdamW", samples_at=(2850,), in_full=True
-    )
+    recipe = PretrainingRecipe("lstm", 352, 2, 1, 2850, 0.016, optimizer="AdamW", in_full=True)
     return _plan("pretraining_lstm", ABOUT_LSTM, (({"model": "lstm"}, recipe),))
 
 

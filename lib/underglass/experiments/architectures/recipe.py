@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from underglass import device, optimizers, schedules
+from underglass import device, optimizers
 from underglass.experiments import speeches_gpt
 from underglass.experiments.architectures.decoder import Decoder, Design, flops
-from underglass.experiments.following import follow
+from underglass.experiments.following import RisesAndFalls, follow
 from underglass.training import History
 
 MAX_NORM = 1.0
@@ -15,7 +15,7 @@ DECAY = 0.1
 
 
 @dataclass(frozen=True)
-class ArchitectureRecipe:
+class ArchitectureRecipe(RisesAndFalls):
     """All that a run depends on, but for its seed.
 
     Attributes:
@@ -30,19 +30,6 @@ class ArchitectureRecipe:
     rows: int = 16
     warmup: float = 0.1
     validations: int = 4
-
-    @property
-    def first_rate(self) -> float:
-        """The rate that a history notes: there is one."""
-        return self.rate
-
-    @property
-    def validate_every(self) -> int:
-        return -(-self.steps // self.validations)
-
-    def factors(self) -> schedules.Schedule:
-        """The factor of the rate at each step."""
-        return schedules.cosine(self.steps, warmup_steps=round(self.warmup * self.steps))
 
     def run(
         self, seed: int, steps: int | None = None, folder: Path | None = None

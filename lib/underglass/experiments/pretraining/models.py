@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from underglass import losses, optimizers
 from underglass.experiments.pretraining.reading import SEQ, VOCAB_SIZE
-from underglass.layers import ACTIVATIONS
+from underglass.layers import ACTIVATIONS, EncoderBlock
 from underglass.losses.language import IGNORE
 from underglass.models import parts
 from underglass.models.baselines import LSTMLanguageModel, LSTMLanguageModelConfig
@@ -83,7 +83,9 @@ def _look_around(bert: BERT) -> None:
     """
     d_model, d_head = bert.config.d_model, bert.config.d_model // bert.config.num_heads
     bert.tokens.weight[:, :d_head] = 0
-    attention = bert.blocks[0].attention
+    block = bert.blocks[0]
+    assert isinstance(block, EncoderBlock)
+    attention = block.attention
     for head in range(bert.config.num_heads):
         step = (-1, 1)[head % 2] * (head // 2 + 1)
         own = slice(head * d_head, (head + 1) * d_head)

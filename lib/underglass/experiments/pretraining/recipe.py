@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from underglass import device, schedules
-from underglass.experiments.following import follow
+from underglass import device
+from underglass.experiments.following import RisesAndFalls, follow
 from underglass.experiments.pretraining import models, scoring
 from underglass.experiments.pretraining.reading import Batches, windows
 from underglass.training import History
@@ -21,7 +21,7 @@ HIDDEN = 0.15  # the share of tokens that a masked model is judged on
 
 
 @dataclass(frozen=True)
-class PretrainingRecipe:
+class PretrainingRecipe(RisesAndFalls):
     """All that a run depends on, but for its seed.
 
     Attributes:
@@ -32,8 +32,11 @@ class PretrainingRecipe:
         warmup: the share of the steps in which the rate rises; then it falls on a cosine to 0.
         hidden: the share of tokens hidden in training, for a masked model.
         precision: of the products of matrices in training, as in `fit`.
-        samples_at: after these steps the model writes a text.
+        samples_at: after these steps the model, a GPT, writes a text.
         in_full: judge it on all of validation and test at the end, and keep its weights.
+
+    Raises:
+        ValueError: if another model than a GPT is to write.
     """
 
     kind: str
@@ -53,18 +56,12 @@ class PretrainingRecipe:
     samples_at: Sequence[int] = ()
     in_full: bool = False
 
-    @property
-    def first_rate(self) -> float:
-        """The rate that a history notes, that of the first group: all have the same."""
-        return self.rate
-
-    @property
-    def validate_every(self) -> int:
-        return -(-self.steps // self.validations)
-
-    def factors(self) -> schedules.Schedule:
-        """The factor of the rate at each step."""
-        return schedules.cosine(self.steps, warmup_steps=round(self.warmup * self.steps))
+    def __post_init__(self) -> None:
+        if self.samples_at and self.kind != "gpt":
+            raise ValueError(
+                f"samples_at={self.samples_at!r} with kind={self.kind!r}: expected 'gpt', "
+                "the one kind that writes"
+            )
 
     def model(self, seed: int) -> nn.Module:
         """The model before its first step, on the CPU."""
