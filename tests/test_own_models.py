@@ -62,3 +62,13 @@ def test_its_card_says_what_it_is(name):
     assert f'pretrained.load("{name}")' in card
     for size in (f"{model.config.num_layers} layers", f"{model.config.d_model} wide"):
         assert size in card
+
+
+def test_the_masked_models_card_says_how_many_it_finds():
+    (run,) = recorded("pretraining_bert").runs
+    card = (OWN / "speeches_bert" / "README.md").read_text("utf-8")
+    validation, test = (run.outcome["masked"][part]["accuracy"] for part in ("validation", "test"))
+    assert (
+        f"{validation:.0%}".replace("%", " %") + " of the hidden tokens of the validation" in card
+    )
+    assert f"and {test:.0%}".replace("%", " %") + " of the test years" in card
