@@ -94,6 +94,7 @@ def lstm() -> Plan:
 
 SIZES = ((32, 2), (48, 2), (64, 3), (96, 4), (128, 5))  # numbers in a vector, and blocks
 SIXTH = (192, 6)
+RATES = (0.008, 0.016)
 EPOCH = 602  # steps that read the training part once
 ABOUT_SCALING = """\
 GPTs that read the training part once. Bits per byte are over all of validation and test."""
@@ -101,12 +102,12 @@ GPTs that read the training part once. Bits per byte are over all of validation 
 
 def scaling() -> Plan:
     """Five sizes, to which a law is fitted; each at two rates, of which it gets the better."""
-    return _sizes("pretraining_scaling", SIZES, rates=(0.008, 0.016))
+    return _sizes("pretraining_scaling", SIZES, RATES)
 
 
 def sixth() -> Plan:
     """The sixth size, which was trained when the law had said what would come of it."""
-    return _sizes("pretraining_sixth", (SIXTH,), rates=(0.008,))
+    return _sizes("pretraining_sixth", (SIXTH,), RATES)
 
 
 def _sizes(name: str, sizes: tuple[tuple[int, int], ...], rates: tuple[float, ...]) -> Plan:
