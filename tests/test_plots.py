@@ -27,6 +27,13 @@ def test_curves_draw_their_numbers_on_named_axes():
     assert len(colors) == len(markers) == 2
 
 
+@pytest.mark.parametrize(("x", "whole"), [(range(5), True), ([0.0, 1.5, 4.0], False)])
+def test_whole_numbers_are_labeled_at_whole_numbers(x, whole):
+    figure: Any = plots.curves([*x], {"a": [0.0] * len(x)}, x_label="block", y_label="y")
+    ticks = figure.axes[0].get_xticks()
+    assert all(tick == round(tick) for tick in ticks) == whole
+
+
 def test_curves_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match=r"lines\['a'\] has 1 points: expected 2"):
         plots.curves([1, 2], {"a": [1]}, x_label="", y_label="")

@@ -24,6 +24,7 @@ def curves(
 
     Args:
         log: axes with a logarithmic scale: "", "x", "y" or "xy"; powers of two are labeled on x.
+            On a linear axis whole numbers are labeled at whole numbers.
 
     Raises:
         ValueError: if a line is not as long as x, or `log` names no axis.
@@ -41,6 +42,8 @@ def curves(
         if "x" in log:
             ax.set_xscale("log", base=2)
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        elif all(isinstance(value, int) for value in x):
+            ax.locator_params(axis="x", integer=True)
         if "y" in log:
             ax.set_yscale("log")
         ax.set(xlabel=x_label, ylabel=y_label, title=title)
