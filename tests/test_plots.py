@@ -34,6 +34,13 @@ def test_whole_numbers_are_labeled_at_whole_numbers(x, whole):
     assert all(tick == round(tick) for tick in ticks) == whole
 
 
+def test_ticks_that_were_set_stay():
+    _, (ax,) = plots.panels()
+    ax.set_xticks([0, 3])
+    plots.curves(range(5), {"a": [0.0] * 5}, x_label="block", y_label="y", ax=ax)
+    assert ax.get_xticks().tolist() == [0, 3]
+
+
 def test_curves_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match=r"lines\['a'\] has 1 points: expected 2"):
         plots.curves([1, 2], {"a": [1]}, x_label="", y_label="")

@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from underglass.plots.style import COLORS, MARKERS, STYLE, figure_of, panels
 
@@ -43,7 +44,9 @@ def curves(
             ax.set_xscale("log", base=2)
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         elif all(isinstance(value, int) for value in x):
-            ax.locator_params(axis="x", integer=True)
+            locator = ax.xaxis.get_major_locator()
+            if isinstance(locator, MaxNLocator):  # not where the caller has set the ticks
+                locator.set_params(integer=True)
         if "y" in log:
             ax.set_yscale("log")
         ax.set(xlabel=x_label, ylabel=y_label, title=title)
